@@ -1,0 +1,8 @@
+// The real programs that Stompbox is tested against, started from their own installation in a folder of their own.
+// One that cannot run here answers `{ skipped: reason }`; a test then says so in its name instead of failing.
+
+export { startActiveMq } from './peers/activemq.ts';
+export { type Certificates, makeCertificates } from './peers/certificates.ts';
+export { isSkipped, type Peer, type PeerAddress, type Skipped } from './peers/peer.ts';
+export { findChromium, findStompPy, type Program, which } from './peers/programs.ts';
+export { startRabbitMq } from './peers/rabbitmq.ts';
