@@ -1,0 +1,72 @@
+// Bytes <-> text, the only place that owns a TextDecoder or TextEncoder.
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }); // C-17: a BOM is data
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
+const utf8Encoder = new TextEncoder();
+
+export const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** Throws a TypeError on invalid UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}
+
+/** Invalid UTF-8 becomes U+FFFD. */
+export function decodeUtf8Lossy(bytes: Uint8Array): string {
+  return lenient.decode(bytes);
+}
+
+export function decodeLatin1(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return text;
+}
+
+/** Lone surrogates become U+FFFD; callers that must not lose them check with `isWellFormed` first. */
+export function encodeUtf8(text: string): Uint8Array {
+  return utf8Encoder.encode(text);
+}
+
+export function encodeUtf8Into(text: string, into: Uint8Array): number {
+  return utf8Encoder.encodeInto(text, into).written;
+}
+
+/** No lone UTF-16 surrogates (C-67). Own loop: String.prototype.isWellFormed is younger than the browsers we serve. */
+export function isWellFormed(text: string): boolean {
+  return !/[\ud800-\udfff]/u.test(text);
+}
+
+export function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    utf8.decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Short ASCII texts (destinations, ids, header names) come again and again. A direct-mapped table of the last ones seen
+// turns most of them into a comparison instead of an allocation: 45 ns -> 20 ns for 20 characters (bench/codec).
+// Bounded: SLOTS strings of at most LONGEST characters.
+const SLOTS = 512;
+const LONGEST = 48;
+const recent: string[] = new Array<string>(SLOTS).fill('');
+
+/** `bytes[start, end)` as text, all of it below 0x80. */
+export function decodeAscii(bytes: Uint8Array, start: number, end: number): string {
+  const length = end - start;
+  if (length === 0) return '';
+  if (length > LONGEST) return utf8.decode(bytes.subarray(start, end));
+  let hash = length;
+  for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0;
+  const slot = (hash ^ (hash >>> 9)) & (SLOTS - 1);
+  const seen = recent[slot] as string;
+  if (seen.length === length) {
+    let at = 0;
+    while (at < length && seen.charCodeAt(at) === bytes[start + at]) at++;
+    if (at === length) return seen;
+  }
+  const text = String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  recent[slot] = text;
+  return text;
+}

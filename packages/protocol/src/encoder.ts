@@ -1,0 +1,246 @@
+// Frames -> bytes.
+//
+// One large buffer takes everything a turn has to say; take() hands it on. Nothing
+// is measured first: a header is written character by character and falls back to
+// UTF-8 at the first one above 0x7f.
+
+import { EMPTY, encodeUtf8Into, isUtf8, isWellFormed } from './bytes.ts';
+import { quote, UsageError } from './errors.ts';
+import { type Command, type Frame, isHandshake, mayHaveBody } from './frame.ts';
+import type { Headers } from './headers.ts';
+import { GRAMMARS, type Version } from './version.ts';
+
+export interface EncoderOptions {
+  /** How headers are escaped. Absent: 1.0 rules, the only ones that hold before a version is agreed on (S-10). */
+  readonly version?: Version | undefined;
+  /**
+   * Whether SEND, MESSAGE and ERROR bodies announce their length (C-55). `whenNeeded`: only if the body holds NUL or is
+   * no UTF-8, which ActiveMQ and Artemis take as "text, not bytes" (C-56). Default `always`.
+   */
+  readonly contentLength?: 'always' | 'whenNeeded' | undefined;
+  /** X-43: a raw CR in a 1.1 header is written as it is instead of refused (C-43). */
+  readonly rawCr11?: boolean | undefined;
+  /** X-11: CONNECT headers are escaped. RabbitMQ, ActiveMQ and go-stomp unescape them, against C-36. */
+  readonly escapeConnect?: boolean | undefined;
+  /**
+   * What to do with a header this version cannot write (C-44, C-45). `throw` (default) is for what the caller chose;
+   * `replace` for what somebody else did: LF, CR and NUL become a blank, and names that hold them or a colon are dropped.
+   */
+  readonly unrepresentable?: 'throw' | 'replace' | undefined;
+}
+
+const SCRATCH = 64 * 1024;
+/** Above this, what take() hands out is the buffer itself; below, a copy of the part used. */
+const WORTH_COPYING = 16 * 1024;
+
+const LF = 10;
+const CR = 13;
+
+export class Encoder {
+  version: Version | undefined;
+  readonly #options: EncoderOptions;
+  #buffer: Uint8Array = EMPTY;
+  #length = 0;
+
+  constructor(options: EncoderOptions = {}) {
+    this.#options = options;
+    this.version = options.version;
+  }
+
+  /** Bytes written and not taken yet. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Everything written since the last time; the caller owns it. */
+  take(): Uint8Array {
+    const length = this.#length;
+    if (length === 0) return EMPTY;
+    this.#length = 0;
+    if (length < WORTH_COPYING) return this.#buffer.slice(0, length);
+    const taken = this.#buffer.subarray(0, length);
+    this.#buffer = EMPTY;
+    return taken;
+  }
+
+  /** A whole frame. Throws UsageError and writes nothing where this version cannot say it. */
+  frame(frame: Frame): void {
+    const start = this.#length;
+    try {
+      this.#head(frame.command, frame.headers, this.#announced(frame));
+      this.bytes(frame.body);
+      this.byte(0);
+    } catch (error) {
+      this.#length = start;
+      throw error;
+    }
+  }
+
+  /**
+   * The head of a frame whose body the caller writes, and ends with `byte(0)`. Without `length` the body may hold no NUL,
+   * which the caller checks (C-54).
+   */
+  head(frame: Frame, length: number | undefined): void {
+    const start = this.#length;
+    try {
+      this.#head(frame.command, frame.headers, length);
+    } catch (error) {
+      this.#length = start;
+      throw error;
+    }
+  }
+
+  /** One LF (H-03). */
+  heartBeat(): void {
+    this.byte(LF);
+  }
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#buffer[this.#length++] = value;
+  }
+
+  bytes(value: Uint8Array): void {
+    const length = value.length;
+    this.#reserve(length);
+    if (length < 48) {
+      const buffer = this.#buffer;
+      for (let i = 0, at = this.#length; i < length; i++, at++) buffer[at] = value[i] as number;
+    } else this.#buffer.set(value, this.#length);
+    this.#length += length;
+  }
+
+  /** Decimal digits of a non-negative integer. */
+  integer(value: number): void {
+    this.#reserve(20);
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    let rest = value;
+    for (let at = this.#length + digits - 1; at >= this.#length; at--) {
+      const tens = Math.floor(rest / 10);
+      this.#buffer[at] = 48 + (rest - tens * 10);
+      rest = tens;
+    }
+    this.#length += digits;
+  }
+
+  /** `name:value` and LF, escaped as the version wants it. */
+  header(name: string, value: string, handshake = false): void {
+    const escapes = handshake
+      ? (this.#options.escapeConnect ?? false)
+      : this.version !== undefined && GRAMMARS[this.version].escapes;
+    if (!this.#isRepresentable(name, escapes, true) || !this.#isRepresentable(value, escapes, false)) {
+      if (this.#options.unrepresentable !== 'replace') this.#refuse(name, value);
+      if (/[:\n\r\0]/.test(name) && !(escapes && !/\0|\r/.test(name))) return;
+      value = value.replace(escapes ? /[\r\0]/g : /[\n\r\0]/g, ' ').replace(/[\ud800-\udfff]/gu, '\ufffd');
+      if (!isWellFormed(name)) return;
+    }
+    this.#text(name, escapes);
+    this.byte(58);
+    this.#text(value, escapes);
+    this.byte(LF);
+  }
+
+  #head(command: Command, headers: Headers, length: number | undefined): void {
+    this.ascii(command);
+    this.byte(LF);
+    const handshake = isHandshake(command);
+    let announced = length === undefined;
+    for (const [name, value] of headers) {
+      if (name === 'content-length' && mayHaveBody(command)) {
+        // The real one, where the caller wanted it to stand (C-57).
+        if (!announced) this.header(name, String(length));
+        announced = true;
+      } else this.header(name, value, handshake);
+    }
+    if (!announced) {
+      this.ascii('content-length:');
+      this.integer(length as number);
+      this.byte(LF);
+    }
+    this.byte(LF);
+  }
+
+  #announced(frame: Frame): number | undefined {
+    const { body } = frame;
+    if (!mayHaveBody(frame.command)) {
+      if (body.length > 0) throw new UsageError('bad-body', `a ${frame.command} frame has no body (C-61)`);
+      return undefined;
+    }
+    if (body.length === 0) return frame.headers.has('content-length') ? 0 : undefined;
+    if (this.#options.contentLength === 'whenNeeded' && !body.includes(0) && isUtf8(body)) return undefined;
+    return body.length;
+  }
+
+  /** Text that is known to be ASCII and to need no escape. */
+  ascii(text: string): void {
+    this.#reserve(text.length);
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < text.length; i++) buffer[at++] = text.charCodeAt(i);
+    this.#length = at;
+  }
+
+  #text(text: string, escapes: boolean): void {
+    this.#reserve(text.length * 3); // UTF-8 needs at most three bytes for a UTF-16 unit, an escape two
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < text.length; i++) {
+      const c = text.charCodeAt(i);
+      if (c >= 128) {
+        // From here on natively, in stretches between escapes.
+        let end = i + 1;
+        while (end < text.length && !(escapes && isEscaped(text.charCodeAt(end)))) end++;
+        at += encodeUtf8Into(text.slice(i, end), buffer.subarray(at));
+        i = end - 1;
+      } else if (escapes && isEscaped(c) && !(c === CR && this.version === '1.1')) {
+        buffer[at++] = 92;
+        buffer[at++] = c === LF ? 110 : c === CR ? 114 : c === 58 ? 99 : 92;
+      } else buffer[at++] = c;
+    }
+    this.#length = at;
+  }
+
+  // C-35, C-43, C-44, C-67
+  #isRepresentable(text: string, escapes: boolean, isName: boolean): boolean {
+    let surrogates = false;
+    for (let i = 0; i < text.length; i++) {
+      const c = text.charCodeAt(i);
+      if (c === 0) return false;
+      if (c === LF || (c === 58 && isName)) {
+        if (!escapes) return false;
+      } else if (c === CR) {
+        if (!escapes || (this.version === '1.1' && !this.#options.rawCr11)) return false;
+      } else if (c >= 0xd800 && c <= 0xdfff) surrogates = true;
+    }
+    return !surrogates || isWellFormed(text);
+  }
+
+  #refuse(name: string, value: string): never {
+    const version = this.version === undefined ? 'a handshake' : `STOMP ${this.version}`;
+    const shown = /pass|secret|token|authorization/i.test(name) ? '' : ` ${quote(value)}`;
+    throw new UsageError(
+      'unencodable',
+      `header ${quote(name)} cannot carry${shown || ' its value'} in ${version} (C-44)`,
+    );
+  }
+
+  #reserve(length: number): void {
+    const need = this.#length + length;
+    if (need <= this.#buffer.length) return;
+    const grown = new Uint8Array(Math.max(SCRATCH, this.#buffer.length * 2, need));
+    grown.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = grown;
+  }
+}
+
+function isEscaped(c: number): boolean {
+  return c === LF || c === CR || c === 58 || c === 92;
+}
+
+/** One frame as bytes. Throws UsageError `unencodable` or `bad-body`. */
+export function encode(frame: Frame, options: EncoderOptions = {}): Uint8Array {
+  const encoder = new Encoder(options);
+  encoder.frame(frame);
+  return encoder.take();
+}

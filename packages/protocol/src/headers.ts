@@ -1,0 +1,183 @@
+// The headers of one frame: ordered, repeats kept, the first of a name is its value
+// (C-31). Immutable.
+//
+// Decoded headers stay what they were on the wire until somebody asks: the decoder has
+// checked every byte and noted where each line's name and value lie (`marks`), so
+// reading one header of seven costs one comparison loop and one short string.
+//
+//   marks:  [nameStart, nameEnd, valueStart, valueEnd]  for each line, offsets into `bytes`
+
+import { decodeAscii, decodeLatin1, decodeUtf8, decodeUtf8Lossy } from './bytes.ts';
+import { quote, UsageError } from './errors.ts';
+
+/** How to read wire bytes; what the decoder found out while it checked them. */
+export interface WireTraits {
+  /** Every byte is below 0x80. */
+  readonly ascii: boolean;
+  /** Backslashes are escapes and there is at least one. */
+  readonly escaped: boolean;
+  /** `\r` is among them (C-39, C-40). */
+  readonly escapedCr: boolean;
+  /** The lines are what a STOMP 1.2 encoder would write: they may be copied into a 1.2 frame as they are. */
+  readonly canonical: boolean;
+  /** What to do with bytes that are no UTF-8 (C-66). */
+  readonly utf8: 'strict' | 'replace' | 'latin1';
+}
+
+export type HeaderPairs = Iterable<readonly [name: string, value: string | number | boolean]>;
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\n': '\n', '\\c': ':', '\\\\': '\\', '\\r': '\r' };
+
+/** One pass, left to right (C-42). Escapes that are none have been refused, or are to be kept as they stand (X-09). */
+function withoutEscapes(text: string, withCr: boolean): string {
+  return text.includes('\\')
+    ? text.replace(withCr ? /\\[nc\\r]/g : /\\[nc\\]/g, (pair) => ESCAPES[pair] as string)
+    : text;
+}
+
+export class Headers implements Iterable<[name: string, value: string]> {
+  #flat: readonly string[] | undefined; // name, value, name, value, …
+  readonly #bytes: Uint8Array | undefined;
+  readonly #marks: Int32Array | undefined;
+  readonly #traits: WireTraits | undefined;
+
+  private constructor(
+    flat: readonly string[] | undefined,
+    bytes?: Uint8Array,
+    marks?: Int32Array,
+    traits?: WireTraits,
+  ) {
+    this.#flat = flat;
+    this.#bytes = bytes;
+    this.#marks = marks;
+    this.#traits = traits;
+  }
+
+  static readonly none: Headers = new Headers([]);
+
+  /** From pairs or from an object. Throws UsageError `bad-header` on an empty name or a value that is no text (P-08). */
+  static from(init: Headers | HeaderPairs | Readonly<Record<string, unknown>>): Headers {
+    if (init instanceof Headers) return init;
+    const flat: string[] = [];
+    const pairs: Iterable<readonly [string, unknown]> = isIterable(init) ? init : Object.entries(init);
+    for (const [name, value] of pairs) {
+      if (typeof name !== 'string' || name === '') throw new UsageError('bad-header', 'a header name may not be empty');
+      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+        throw new UsageError(
+          'bad-header',
+          `header ${quote(name)} is ${value === null ? 'null' : typeof value}, not text`,
+        );
+      }
+      flat.push(name, String(value));
+    }
+    return new Headers(flat);
+  }
+
+  /** @internal From checked wire bytes; the decoder's door. */
+  static fromWire(bytes: Uint8Array, marks: Int32Array, traits: WireTraits): Headers {
+    return new Headers(undefined, bytes, marks, traits);
+  }
+
+  /** How many lines, repeats counted. */
+  get size(): number {
+    return this.#marks ? this.#marks.length >> 2 : (this.#flat as readonly string[]).length >> 1;
+  }
+
+  /** The first value of a name (C-31), or undefined. */
+  get(name: string): string | undefined {
+    const at = this.#find(name);
+    if (at < 0) return undefined;
+    return this.#flat ? this.#flat[at * 2 + 1] : this.#value(at);
+  }
+
+  has(name: string): boolean {
+    return this.#find(name) >= 0;
+  }
+
+  /** Every value of a name, in order. */
+  getAll(name: string): string[] {
+    const values: string[] = [];
+    const flat = this.#texts();
+    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) values.push(flat[i + 1] as string);
+    return values;
+  }
+
+  /** Every line in order, repeats included. */
+  *[Symbol.iterator](): Iterator<[name: string, value: string]> {
+    const flat = this.#texts();
+    for (let i = 0; i < flat.length; i += 2) yield [flat[i] as string, flat[i + 1] as string];
+  }
+
+  /** The first value of each name, as an object without a prototype (M-82: `__proto__` is a header like any other). */
+  toObject(): Record<string, string> {
+    const object = Object.create(null) as Record<string, string>;
+    for (const [name, value] of this) if (!(name in object)) object[name] = value;
+    return object;
+  }
+
+  toJSON(): [name: string, value: string][] {
+    return [...this];
+  }
+
+  /** @internal The wire lines, where they may be copied into a STOMP 1.2 frame as they are. */
+  canonicalWire(): { readonly bytes: Uint8Array; readonly marks: Int32Array } | undefined {
+    return this.#traits?.canonical && this.#bytes && this.#marks
+      ? { bytes: this.#bytes, marks: this.#marks }
+      : undefined;
+  }
+
+  #find(name: string): number {
+    const bytes = this.#bytes;
+    const marks = this.#marks;
+    if (
+      this.#flat === undefined &&
+      bytes !== undefined &&
+      marks !== undefined &&
+      !(this.#traits as WireTraits).escaped
+    ) {
+      const length = name.length;
+      for (let i = 0, line = 0; i < marks.length; i += 4, line++) {
+        const start = marks[i] as number;
+        if ((marks[i + 1] as number) - start !== length) continue;
+        let k = 0;
+        while (k < length && bytes[start + k] === name.charCodeAt(k)) k++;
+        if (k === length) return line;
+      }
+      if ((this.#traits as WireTraits).ascii) return -1;
+    }
+    const flat = this.#texts();
+    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) return i >> 1;
+    return -1;
+  }
+
+  #value(line: number): string {
+    const marks = this.#marks as Int32Array;
+    return this.#text(marks[line * 4 + 2] as number, marks[line * 4 + 3] as number);
+  }
+
+  #text(start: number, end: number): string {
+    const bytes = this.#bytes as Uint8Array;
+    const traits = this.#traits as WireTraits;
+    if (traits.ascii) return decodeAscii(bytes, start, end);
+    const view = bytes.subarray(start, end);
+    if (traits.utf8 === 'strict') return decodeUtf8(view);
+    return traits.utf8 === 'replace' ? decodeUtf8Lossy(view) : decodeLatin1(view);
+  }
+
+  #texts(): readonly string[] {
+    if (this.#flat) return this.#flat;
+    const marks = this.#marks as Int32Array;
+    const flat: string[] = new Array<string>(marks.length >> 1);
+    const { escaped, escapedCr } = this.#traits as WireTraits;
+    for (let i = 0; i < marks.length; i += 2) {
+      const text = this.#text(marks[i] as number, marks[i + 1] as number);
+      flat[i >> 1] = escaped ? withoutEscapes(text, escapedCr) : text;
+    }
+    this.#flat = flat;
+    return flat;
+  }
+}
+
+function isIterable(value: object): value is Iterable<readonly [string, unknown]> {
+  return Symbol.iterator in value;
+}

@@ -1,0 +1,4 @@
+// What tests share: wire vectors, cuts, session pairs, a clock by hand, arbitraries.
+// Real brokers are behind `testkit/peers`, so that a unit test does not load them.
+
+export { type Cut, cuts, inPieces } from './cuts.ts';
