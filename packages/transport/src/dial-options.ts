@@ -1,0 +1,39 @@
+// What a dialler can be told, in every runtime.
+
+import type { AttemptOptions } from './attempt.ts';
+import type { WebSocketDialOptions } from './websocket.ts';
+
+/** PEM text or DER bytes; several where a list makes sense. */
+export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
+
+/** The identity this end shows, and whom it believes. Both sides of TLS. */
+export interface TlsIdentity {
+  /** Authorities to believe instead of the runtime's own list. */
+  readonly ca?: Pem;
+  /** Certificate chain of this end. */
+  readonly cert?: Pem;
+  /** Private key of `cert`. */
+  readonly key?: Pem;
+  /** Opens `key`, where it is encrypted. */
+  readonly passphrase?: string;
+}
+
+/** TLS as a client. The peer is verified unless `verify: false`. */
+export interface TlsOptions extends TlsIdentity {
+  /** The name the peer must prove, and SNI. The endpoint's host unless given. */
+  readonly servername?: string;
+  /** False believes anybody, which makes TLS no protection. True unless given. */
+  readonly verify?: boolean;
+}
+
+/** How to dial. Only `signal`, `timeoutMs` and part of `webSocket` mean something in a browser. */
+export interface DialOptions extends AttemptOptions {
+  /** For `stomp+ssl:` and `wss:`. Node only. */
+  readonly tls?: TlsOptions;
+  /** For `ws:` and `wss:`. */
+  readonly webSocket?: WebSocketDialOptions;
+  /** The local IP address to leave from. Node only. */
+  readonly localAddress?: string;
+  /** TCP keep-alive: the first probe after this much silence. Milliseconds, 60,000 unless given; 0 sends none. Node only. */
+  readonly keepAliveMs?: number;
+}

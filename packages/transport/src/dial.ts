@@ -1,0 +1,40 @@
+// One verb for every transport that can be dialled, on Node, Deno and Bun.
+// Browsers get dial-browser.ts under the same name.
+
+import type { Channel } from './channel.ts';
+import type { DialOptions } from './dial-options.ts';
+import { type Endpoint, toEndpoint } from './endpoint.ts';
+import { dialTcp } from './tcp.ts';
+import { dialTls } from './tls.ts';
+import { dialWebSocket, hasNativeWebSocket } from './websocket.ts';
+
+export type { DialOptions, TlsOptions } from './dial-options.ts';
+
+/**
+ * Connects. One deadline and one signal cover DNS, TCP, TLS and WebSocket; an attempt that ends early leaves no socket.
+ * Rejects with a TransportError: `bad-url`, `refused`, `unreachable`, `denied`, `untrusted`, `handshake`, `timeout`,
+ * `aborted`, `unsupported`.
+ */
+export async function dial(where: Endpoint | string, options: DialOptions = {}): Promise<Channel> {
+  const endpoint = toEndpoint(where, 'dial');
+  switch (endpoint.transport) {
+    case 'tcp':
+    case 'unix':
+      return dialTcp(endpoint, options);
+    case 'tls':
+      return dialTls(endpoint, options);
+    case 'websocket': {
+      const settings = { ...options, ...options.webSocket };
+      if (options.webSocket?.factory) return dialWebSocket(endpoint, settings);
+      if (hasNativeWebSocket() && !needsNode(options)) return dialWebSocket(endpoint, settings);
+      const { dialNodeWebSocket } = await import('./websocket-node.ts'); // so that `ws` is loaded by those who need it
+      return dialNodeWebSocket(endpoint, settings);
+    }
+  }
+}
+
+/** The WHATWG interface has no way to say any of these. */
+function needsNode({ tls, localAddress, keepAliveMs, webSocket }: DialOptions): boolean {
+  const beyond = [tls, localAddress, keepAliveMs, webSocket?.headers, webSocket?.compress, webSocket?.maxMessageBytes];
+  return beyond.some((option) => option !== undefined);
+}

@@ -1,0 +1,239 @@
+// `ws` on Node, as client and as the server's half. Against the WHATWG
+// interface it can pause, says when bytes are taken, and spares text the way
+// through a string.
+
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { type ClientOptions, type RawData, WebSocket } from 'ws';
+import { type AttemptOptions, attempt } from './attempt.ts';
+import { type Channel, TransportError } from './channel.ts';
+import type { TlsOptions } from './dial-options.ts';
+import { formatEndpoint, type WebSocketEndpoint } from './endpoint.ts';
+import { codeOf, toTransportError } from './node-errors.ts';
+import type { TcpOptions } from './tcp.ts';
+import { clientSecurity } from './tls-options.ts';
+import {
+  type BinaryMode,
+  MAX_BUFFERED_BYTES,
+  SUBPROTOCOLS,
+  type WebSocketDialOptions,
+  webSocketUrl,
+} from './websocket.ts';
+import { type MessageListener, type MessageSocket, webSocketChannel } from './websocket-channel.ts';
+
+/** How long a peer may take to answer our close frame. Milliseconds. */
+export const CLOSE_TIMEOUT_MS = 5_000;
+
+const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
+
+interface NodeWebSocketOptions extends WebSocketDialOptions, TcpOptions, AttemptOptions {
+  readonly tls?: TlsOptions;
+}
+
+/** Connects with `ws`. Rejects as dialTcp and dialTls do, and with `handshake` or `denied` (401, 403) for an HTTP answer. */
+export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebSocketOptions): Promise<Channel> {
+  const what = formatEndpoint(endpoint);
+  return attempt<Channel>(what, options, (done, fail) => {
+    const offered = [...(options.protocols ?? SUBPROTOCOLS)];
+    const settings: ClientOptions & { closeTimeout: number } = {
+      ...(endpoint.secure ? clientSecurity(endpoint.host, options.tls) : {}),
+      ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
+      headers: { ...options.headers },
+      perMessageDeflate: options.compress ?? false,
+      maxPayload: options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
+      closeTimeout: CLOSE_TIMEOUT_MS,
+    };
+    let socket: WebSocket;
+    try {
+      socket = new WebSocket(webSocketUrl(endpoint), offered, settings);
+    } catch (cause) {
+      fail(toTransportError(cause, what, 'handshake'));
+      return () => {};
+    }
+    let subprotocol: string | undefined;
+    const onUpgrade = (response: IncomingMessage): void => {
+      response.socket.setKeepAlive((options.keepAliveMs ?? 60_000) > 0, options.keepAliveMs ?? 60_000);
+      subprotocol = response.headers['sec-websocket-protocol'];
+      // A server that picks none is fine (W-02); `ws` would refuse it, so it is shown what it wants to see.
+      if (subprotocol === undefined && offered[0] !== undefined)
+        response.headers['sec-websocket-protocol'] = offered[0];
+    };
+    const onAnswer = (_request: unknown, response: IncomingMessage): void => {
+      const status = response.statusCode ?? 0;
+      abandon();
+      const code = status === 401 || status === 403 ? 'denied' : 'handshake';
+      fail(
+        new TransportError(code, `${what}: the server answered ${status} ${response.statusMessage ?? ''}`.trimEnd()),
+      );
+    };
+    const onError = (cause: unknown): void => {
+      forget();
+      socket.on('error', ignore);
+      fail(toTransportError(cause, what, 'handshake'));
+    };
+    const onOpen = (): void => {
+      forget();
+      const agreed = subprotocol === undefined ? {} : { subprotocol };
+      const adapter = new NodeSocket(socket, options.binary ?? 'auto', what);
+      const peer = { transport: 'websocket', remote: what, ...agreed } as const;
+      done(webSocketChannel(adapter, peer, options.maxBufferedBytes ?? MAX_BUFFERED_BYTES));
+    };
+    const forget = (): void => {
+      socket.off('upgrade', onUpgrade);
+      socket.off('unexpected-response', onAnswer);
+      socket.off('error', onError);
+      socket.off('open', onOpen);
+    };
+    const abandon = (): void => {
+      forget();
+      socket.on('error', ignore);
+      socket.terminate();
+    };
+    socket.on('upgrade', onUpgrade);
+    socket.on('unexpected-response', onAnswer);
+    socket.on('error', onError);
+    socket.on('open', onOpen);
+    return abandon;
+  });
+}
+
+function ignore(): void {}
+
+const TEXT = { binary: false };
+const BINARY = { binary: true };
+
+/** How a server watches that its peer is alive (M-110). Milliseconds; an interval of 0 does not ask. */
+export interface Pings {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/** Speaks `ws` to a WebSocketChannel. */
+export class NodeSocket implements MessageSocket {
+  readonly canPause: boolean = true;
+  readonly #socket: WebSocket;
+  readonly #binary: BinaryMode;
+  readonly #remote: string;
+  readonly #pings: Pings | undefined;
+  #listener: MessageListener | undefined;
+  #error: TransportError | undefined;
+  #ownCode: number | undefined; // of the close frame `ws` sent because of #error
+  #mark = 0;
+  #tell: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #asked = false;
+
+  constructor(socket: WebSocket, binary: BinaryMode, remote: string, pings?: Pings) {
+    this.#socket = socket;
+    this.#binary = binary;
+    this.#remote = remote;
+    this.#pings = pings;
+  }
+
+  get buffered(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  listen(listener: MessageListener): void {
+    this.#listener = listener;
+    this.#socket.on('message', this.#onMessage);
+    this.#socket.on('pong', this.#onAlive);
+    this.#socket.on('error', this.#onError);
+    this.#socket.on('close', this.#onClose);
+    this.#onAlive();
+    if (this.#pings && this.#pings.intervalMs > 0) this.#timer = setTimeout(this.#onSilence, this.#pings.intervalMs);
+  }
+
+  send(bytes: Uint8Array): boolean {
+    const text = this.#binary !== 'always' && isUtf8(bytes);
+    if (!text && this.#binary === 'never') return false;
+    this.#socket.send(bytes, text ? TEXT : BINARY, this.#onTaken);
+    return true;
+  }
+
+  whenBelow(mark: number, tell: () => void): void {
+    this.#mark = mark;
+    this.#tell = tell;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#onAlive(); // a pong may have waited behind what was paused
+    this.#socket.resume();
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  terminate(code?: number, reason?: string): void {
+    // The close frame is a courtesy: it goes out if the network takes it at once.
+    if (code !== undefined && this.#socket.readyState === WebSocket.OPEN) this.#socket.close(code, reason);
+    this.#socket.terminate();
+  }
+
+  readonly #onMessage = (data: RawData): void => {
+    this.#asked = false;
+    if (data instanceof Uint8Array) this.#listener?.message(data);
+    else if (data instanceof ArrayBuffer) this.#listener?.message(new Uint8Array(data));
+    else for (const part of data) this.#listener?.message(part);
+  };
+
+  // `ws` calls back from a later tick, also when the socket is gone.
+  readonly #onTaken = (): void => {
+    if (!this.#tell || this.#socket.bufferedAmount >= this.#mark) return;
+    const tell = this.#tell;
+    this.#tell = undefined;
+    tell();
+  };
+
+  readonly #onAlive = (): void => {
+    this.#asked = false;
+  };
+
+  // One timer: ask, then wait for an answer, then ask again.
+  readonly #onSilence = (): void => {
+    if (!this.#pings) return;
+    if (this.#asked && !this.#socket.isPaused) {
+      this.#error = new TransportError('reset', `${this.#remote}: no pong within ${this.#pings.timeoutMs} ms`);
+      this.#socket.terminate();
+      return;
+    }
+    if (this.#socket.readyState === WebSocket.OPEN) {
+      this.#asked = !this.#socket.isPaused;
+      this.#socket.ping();
+    }
+    this.#timer = setTimeout(this.#onSilence, this.#asked ? this.#pings.timeoutMs : this.#pings.intervalMs);
+  };
+
+  readonly #onError = (cause: unknown): void => {
+    const code = codeOf(cause);
+    this.#ownCode = OWN_CODES[code] ?? (code.startsWith('WS_ERR_') ? 1002 : undefined);
+    const kind = this.#ownCode === undefined ? 'reset' : this.#ownCode === 1009 ? 'too-large' : 'protocol';
+    this.#error ??= toTransportError(cause, this.#remote, kind);
+  };
+
+  readonly #onClose = (code: number, reason: Uint8Array): void => {
+    clearTimeout(this.#timer);
+    this.#socket.off('message', this.#onMessage);
+    this.#socket.off('pong', this.#onAlive);
+    this.#socket.off('error', this.#onError);
+    this.#socket.off('close', this.#onClose);
+    this.#socket.on('error', ignore);
+    this.#tell = undefined;
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.closed(this.#ownCode ?? code, new TextDecoder().decode(reason), this.#error);
+  };
+}
+
+// What `ws` found wrong -> the code it closed with; any other WS_ERR_ is 1002 (M-102).
+const OWN_CODES: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007, // M-103
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008, // M-101
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009, // M-105, M-106
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+};

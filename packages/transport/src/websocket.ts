@@ -1,0 +1,255 @@
+// WebSocket client over the WHATWG interface: browsers, Deno, Bun, Node 22 and
+// later, or any object of that shape from a factory. No Node, no `ws` in here.
+//
+// The interface has no drain event and cannot pause. Writing polls
+// `bufferedAmount` while it is above the mark; reading buffers within a bound.
+
+import { type AttemptOptions, attempt } from './attempt.ts';
+import { type Channel, TransportError } from './channel.ts';
+import { formatEndpoint, type WebSocketEndpoint } from './endpoint.ts';
+import { type MessageListener, type MessageSocket, webSocketChannel } from './websocket-channel.ts';
+
+/** An event of a WebSocket, as far as it is looked at. */
+export interface WebSocketLikeEvent {
+  readonly type: string;
+  readonly data?: unknown;
+  readonly code?: number;
+  readonly reason?: string;
+}
+
+/** What is used of a WHATWG WebSocket. `pause` and `resume` are extras of `ws` and are used where they exist. */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly bufferedAmount: number;
+  readonly protocol: string;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: 'open' | 'message' | 'close' | 'error', listener: (event: WebSocketLikeEvent) => void): void;
+  removeEventListener(
+    type: 'open' | 'message' | 'close' | 'error',
+    listener: (event: WebSocketLikeEvent) => void,
+  ): void;
+  pause?(): void;
+  resume?(): void;
+}
+
+/** Makes a WebSocket that is still connecting. */
+export type WebSocketFactory = (url: string, protocols: string[]) => WebSocketLike;
+
+/** Which messages go out as binary: those that are not UTF-8, all, or none (W-07). */
+export type BinaryMode = 'auto' | 'always' | 'never';
+
+export interface WebSocketOptions {
+  /** Makes the socket. The runtime's own WebSocket unless given. */
+  readonly factory?: WebSocketFactory;
+  /** Subprotocols to offer, best first (W-01). `v12.stomp v11.stomp v10.stomp` unless given; `[]` offers none. */
+  readonly protocols?: readonly string[];
+  /** `auto` unless given. With `never`, bytes that are not UTF-8 end the channel with `unsupported`: better than garbling them. */
+  readonly binary?: BinaryMode;
+  /** How much is kept while reading is paused and the runtime cannot pause. Bytes, 16 MiB unless given; beyond: `too-large`. */
+  readonly maxBufferedBytes?: number;
+}
+
+/** What a dialler can be told about WebSockets. The last three need `ws`, so Node; asking for one chooses it. */
+export interface WebSocketDialOptions extends WebSocketOptions {
+  /** Headers of the upgrade request: cookies, Authorization, Origin. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Offer permessage-deflate. False unless given. */
+  readonly compress?: boolean;
+  /** The largest message that is taken, inflated. Bytes, 100 MiB unless given. */
+  readonly maxMessageBytes?: number;
+}
+
+/** Subprotocols a STOMP client offers, best first (W-01). */
+export const SUBPROTOCOLS: readonly string[] = ['v12.stomp', 'v11.stomp', 'v10.stomp'];
+
+/** What a paused channel keeps before it gives up. */
+export const MAX_BUFFERED_BYTES: number = 16 * 1024 * 1024;
+
+const POLL_MS = 10;
+const BROKEN_OFF = 4000; // a script cannot drop a WebSocket without a close frame; this one says it was no orderly end
+
+/**
+ * Connects over WHATWG WebSocket. Rejects with `timeout`, `aborted`, `unsupported` (no WebSocket in this runtime),
+ * `bad-url`, or `handshake`: the interface does not tell why a connection failed.
+ */
+export function dialWebSocket(
+  endpoint: WebSocketEndpoint,
+  options: WebSocketOptions & AttemptOptions = {},
+): Promise<Channel> {
+  const what = formatEndpoint(endpoint);
+  return attempt<Channel>(what, options, (done, fail) => {
+    let socket: WebSocketLike;
+    try {
+      const make = options.factory ?? nativeFactory();
+      socket = make(webSocketUrl(endpoint), [...(options.protocols ?? SUBPROTOCOLS)]);
+      socket.binaryType = 'arraybuffer';
+    } catch (cause) {
+      fail(refusal(what, cause));
+      return () => {};
+    }
+    const forget = (): void => {
+      socket.removeEventListener('open', onOpen);
+      socket.removeEventListener('close', onClose);
+      socket.removeEventListener('error', onError);
+    };
+    let broken: unknown;
+    const onError = (event: WebSocketLikeEvent): void => {
+      broken = event; // the close event follows; this one, in some runtimes, says more
+    };
+    const onClose = ({ code, reason }: WebSocketLikeEvent): void => {
+      forget();
+      const said = reason === undefined || reason === '' ? '' : ` ${JSON.stringify(reason)}`;
+      const sentence = `${what}: the WebSocket closed (${code ?? 1006}${said}) before it opened`;
+      fail(new TransportError('handshake', sentence, { cause: broken }));
+    };
+    const onOpen = (): void => {
+      forget();
+      const subprotocol = socket.protocol === '' ? {} : { subprotocol: socket.protocol };
+      const peer = { transport: 'websocket', remote: what, ...subprotocol } as const;
+      const adapter = new StandardSocket(socket, options.binary ?? 'auto');
+      done(webSocketChannel(adapter, peer, options.maxBufferedBytes ?? MAX_BUFFERED_BYTES));
+    };
+    socket.addEventListener('open', onOpen);
+    socket.addEventListener('close', onClose);
+    socket.addEventListener('error', onError);
+    return () => {
+      forget();
+      socket.addEventListener('error', ignore); // `ws` would throw what nobody listens for
+      socket.close();
+    };
+  });
+}
+
+/** The URL to hand to a WebSocket: with its query, without credentials, which browsers refuse. */
+export function webSocketUrl(endpoint: WebSocketEndpoint): string {
+  const query = endpoint.query === undefined ? '' : `?${endpoint.query}`;
+  return `${formatEndpoint(endpoint)}${query}`;
+}
+
+/** Tells whether this runtime has a WebSocket of its own. */
+export function hasNativeWebSocket(): boolean {
+  return typeof globalThis.WebSocket === 'function';
+}
+
+function nativeFactory(): WebSocketFactory {
+  if (!hasNativeWebSocket()) {
+    throw new TransportError('unsupported', 'this runtime has no WebSocket of its own; pass webSocket.factory');
+  }
+  return (url, protocols) => new globalThis.WebSocket(url, protocols);
+}
+
+function refusal(what: string, cause: unknown): TransportError {
+  if (cause instanceof TransportError) return cause;
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return new TransportError('handshake', `${what}: ${words}`, { cause });
+}
+
+function ignore(): void {}
+
+class StandardSocket implements MessageSocket {
+  readonly canPause: boolean;
+  readonly #socket: WebSocketLike;
+  readonly #binary: BinaryMode;
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }); // a BOM is content
+  readonly #encoder = new TextEncoder();
+  #listener: MessageListener | undefined;
+  #poll: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(socket: WebSocketLike, binary: BinaryMode) {
+    this.#socket = socket;
+    this.#binary = binary;
+    this.canPause = socket.pause !== undefined && socket.resume !== undefined;
+  }
+
+  get buffered(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  listen(listener: MessageListener): void {
+    this.#listener = listener;
+    this.#socket.addEventListener('message', this.#onMessage);
+    this.#socket.addEventListener('close', this.#onClose);
+    this.#socket.addEventListener('error', ignore); // told with the close
+  }
+
+  send(bytes: Uint8Array): boolean {
+    if (this.#binary === 'always') {
+      this.#socket.send(unshared(bytes));
+      return true;
+    }
+    const text = this.#asText(bytes);
+    if (text === undefined && this.#binary === 'never') return false;
+    this.#socket.send(text ?? unshared(bytes));
+    return true;
+  }
+
+  whenBelow(mark: number, tell: () => void): void {
+    const look = (): void => {
+      this.#poll = undefined;
+      if (!this.#listener) return;
+      if (this.#socket.bufferedAmount < mark) tell();
+      else this.#poll = setTimeout(look, POLL_MS);
+    };
+    this.#poll = setTimeout(look, 0);
+  }
+
+  pause(): void {
+    this.#socket.pause?.();
+  }
+
+  resume(): void {
+    this.#socket.resume?.();
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(allowedCode(code), reason);
+  }
+
+  terminate(code = BROKEN_OFF, reason = ''): void {
+    const listener = this.#listener;
+    this.#forget();
+    this.#socket.addEventListener('error', ignore);
+    this.#socket.resume?.(); // or the peer's close frame would never be read
+    this.#socket.close(allowedCode(code), reason);
+    queueMicrotask(() => listener?.closed(1006, ''));
+  }
+
+  readonly #onMessage = ({ data }: WebSocketLikeEvent): void => {
+    if (typeof data === 'string') this.#listener?.message(this.#encoder.encode(data));
+    else if (data instanceof ArrayBuffer) this.#listener?.message(new Uint8Array(data));
+    else if (data instanceof Uint8Array) this.#listener?.message(data);
+  };
+
+  readonly #onClose = ({ code, reason }: WebSocketLikeEvent): void => {
+    const listener = this.#listener;
+    this.#forget();
+    listener?.closed(code ?? 1006, reason ?? '');
+  };
+
+  #asText(bytes: Uint8Array): string | undefined {
+    try {
+      return this.#decoder.decode(bytes);
+    } catch {
+      return undefined; // not UTF-8: goes out as binary
+    }
+  }
+
+  #forget(): void {
+    clearTimeout(this.#poll);
+    this.#listener = undefined;
+    this.#socket.removeEventListener('message', this.#onMessage);
+    this.#socket.removeEventListener('close', this.#onClose);
+    this.#socket.removeEventListener('error', ignore);
+  }
+}
+
+/** Scripts may close with 1000 and 3000 to 4999 only (WHATWG): 1002 goes out as 4002. */
+function allowedCode(code: number): number {
+  return code === 1000 || code >= 3000 ? code : code + 3000;
+}
+
+function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, byteLength) : new Uint8Array(bytes);
+}
