@@ -3,6 +3,6 @@
 
 export { startActiveMq } from './peers/activemq.ts';
 export { type Certificates, makeCertificates } from './peers/certificates.ts';
-export { isSkipped, type Peer, type PeerAddress, type Skipped } from './peers/peer.ts';
-export { findChromium, findStompPy, type Program, which } from './peers/programs.ts';
+export type { Peer, PeerAddress } from './peers/peer.ts';
+export { findChromium, findStompPy, isSkipped, type Program, type Skipped, which } from './peers/programs.ts';
 export { startRabbitMq } from './peers/rabbitmq.ts';

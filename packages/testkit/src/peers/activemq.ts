@@ -8,8 +8,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leash } from './leash.ts';
-import { type Ground, type Peer, type Recipe, type Running, type Skipped, startPeer } from './peer.ts';
-import { which } from './programs.ts';
+import { type Ground, type Peer, type Recipe, type Running, startPeer } from './peer.ts';
+import { type Skipped, which } from './programs.ts';
 
 const START_DEADLINE_MS = 120_000;
 const HOME = '/usr/share/activemq';

@@ -34,15 +34,6 @@ export interface Peer extends PeerAddress, AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** A program that cannot run on this machine, and what would help. */
-export interface Skipped {
-  readonly skipped: string;
-}
-
-export function isSkipped(found: object): found is Skipped {
-  return 'skipped' in found;
-}
-
 /** The ground a broker stands on. */
 export interface Ground {
   readonly folder: string;

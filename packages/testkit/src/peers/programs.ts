@@ -4,7 +4,6 @@ import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import type { Skipped } from './peer.ts';
 
 const RUN_DEADLINE_MS = 30_000;
 const PRINT_VERSION = 'import stomp; print(".".join(map(str, stomp.__version__)))';
@@ -13,6 +12,15 @@ const PRINT_VERSION = 'import stomp; print(".".join(map(str, stomp.__version__))
 export interface Program {
   readonly path: string;
   readonly version: string;
+}
+
+/** A program that cannot run on this machine, and what would help. */
+export interface Skipped {
+  readonly skipped: string;
+}
+
+export function isSkipped(found: object): found is Skipped {
+  return 'skipped' in found;
 }
 
 /** The full path of the first of these programs that is installed; a name with a slash is tried as it is. */

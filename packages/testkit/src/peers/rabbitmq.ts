@@ -10,8 +10,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LeashedProcess, leash } from './leash.ts';
-import { type Ground, type Peer, type Recipe, type Running, type Skipped, startPeer } from './peer.ts';
-import { which } from './programs.ts';
+import { type Ground, type Peer, type Recipe, type Running, startPeer } from './peer.ts';
+import { type Skipped, which } from './programs.ts';
 
 const START_DEADLINE_MS = 120_000;
 const LOGIN = 'guest';

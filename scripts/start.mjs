@@ -1,0 +1,27 @@
+// npm start: a broker and a small live workload, on a fresh clone too.
+//
+// The command line runs in this very process, so the terminal, the signals and the exit code are its own.
+
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { ensure, Failure, root } from './ensure.mjs';
+
+// One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. The second must not cut short what the
+// first began; one that comes later, from a user who does not want to wait, must.
+const ECHO_MS = 1_000;
+let interruptedAt;
+
+try {
+  ensure();
+  process.on('SIGINT', () => {
+    interruptedAt ??= Date.now();
+    if (Date.now() - interruptedAt > ECHO_MS) process.exit(130);
+  });
+  const main = join(root, 'packages/cli/dist/main.js');
+  process.argv = [process.execPath, main, 'demo', ...process.argv.slice(2)];
+  await import(pathToFileURL(main));
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
