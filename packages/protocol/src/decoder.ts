@@ -222,6 +222,12 @@ export class Decoder {
     return this.#stage === 'between' && this.#at === this.#end;
   }
 
+  /** What the stream would be cut in if it ended here. */
+  get progress(): 'idle' | 'head' | 'body' {
+    if (this.idle) return 'idle';
+    return this.#stage === 'between' || this.#stage === 'head' ? 'head' : 'body';
+  }
+
   /** Appends a chunk. It belongs to the decoder from now on: frames may be views into it. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#stage === 'broken') return;

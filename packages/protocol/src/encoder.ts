@@ -101,13 +101,17 @@ export class Encoder {
   }
 
   bytes(value: Uint8Array): void {
-    const length = value.length;
-    this.#reserve(length);
-    if (length < 48) {
-      const buffer = this.#buffer;
-      for (let i = 0, at = this.#length; i < length; i++, at++) buffer[at] = value[i] as number;
-    } else this.#buffer.set(value, this.#length);
-    this.#length += length;
+    this.slice(value, 0, value.length);
+  }
+
+  /** `bytes[start, end)`. */
+  slice(bytes: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start);
+    const buffer = this.#buffer;
+    let at = this.#length;
+    if (end - start < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i] as number;
+    else buffer.set(bytes.subarray(start, end), at);
+    this.#length += end - start;
   }
 
   /** Decimal digits of a non-negative integer. */

@@ -120,10 +120,10 @@ export class Headers implements Iterable<[name: string, value: string]> {
   }
 
   /** @internal The wire lines, where they may be copied into a STOMP 1.2 frame as they are. */
-  canonicalWire(): { readonly bytes: Uint8Array; readonly marks: Int32Array } | undefined {
-    return this.#traits?.canonical && this.#bytes && this.#marks
-      ? { bytes: this.#bytes, marks: this.#marks }
-      : undefined;
+  canonicalWire(): { readonly bytes: Uint8Array; readonly marks: Int32Array; readonly escaped: boolean } | undefined {
+    const traits = this.#traits;
+    if (!traits?.canonical || !this.#bytes || !this.#marks) return undefined;
+    return { bytes: this.#bytes, marks: this.#marks, escaped: traits.escaped };
   }
 
   #find(name: string): number {

@@ -1,0 +1,377 @@
+// A session from the client's end: what is said to the server, checked before a byte
+// is written, and what the server says, checked before anybody acts on it.
+//
+// UsageError is thrown to the caller and nothing was sent. What the server got wrong
+// is the event `fault`, and the session is over.
+
+import { ProtocolError, quote, UsageError } from './errors.ts';
+import { ACK_MODES, type AckMode, type Command, type Frame, frame } from './frame.ts';
+import { agree, formatHeartBeat, type HeartBeatOffer, type HeartBeatPeriods, parseHeartBeat } from './heart-beat.ts';
+import { Ledger, type Owed, type Subscription } from './ledger.ts';
+import { type Fault, HEART_BEAT_EVENT, Session, type SessionOptions } from './session.ts';
+import { move } from './transitions.ts';
+import { chosen, GRAMMARS, VERSIONS, type Version } from './version.ts';
+
+export interface ClientSessionOptions extends SessionOptions {
+  /** What to offer, ascending; default all three (N-05). */
+  readonly versions?: readonly Version[] | undefined;
+  /** Default 10 000 ms each way (section 2.2: portable client default). */
+  readonly heartBeat?: HeartBeatOffer | undefined;
+  /** MESSAGE bodies larger than this many bytes come in pieces. Absent: never. */
+  readonly streamBodiesOver?: number | undefined;
+}
+
+/** A subscription as the client keeps it; a delivery's key is the text that names it in an ACK. */
+export type ClientSubscription = Subscription<string, Frame>;
+/** A MESSAGE that waits for its ACK or NACK. */
+export type OwedMessage = Owed<string, Frame>;
+
+export type ClientEvent =
+  | {
+      readonly type: 'connected';
+      readonly frame: Frame;
+      readonly version: Version;
+      readonly heartBeat: HeartBeatPeriods;
+    }
+  | {
+      readonly type: 'message';
+      readonly frame: Frame;
+      /** Undefined where no open subscription is meant (S-13). */
+      readonly subscription: ClientSubscription | undefined;
+      /** What `settle` takes; undefined where nothing is to be settled (M-141). */
+      readonly owed: OwedMessage | undefined;
+      /** The body follows as `piece` events. `length` is undefined where it was not announced. */
+      readonly streaming: boolean;
+      readonly length: number | undefined;
+    }
+  | { readonly type: 'piece'; readonly bytes: Uint8Array; readonly last: boolean }
+  /** `expected` is false for a receipt nobody asked for, or one without an id (M-132). */
+  | { readonly type: 'receipt'; readonly frame: Frame; readonly id: string | undefined; readonly expected: boolean }
+  /** The server refused something; the session is over (E-06, S-11). */
+  | { readonly type: 'error'; readonly frame: Frame; readonly receipt: string | undefined }
+  | { readonly type: 'heart-beat' }
+  | Fault;
+
+const NOT_ONE_OF_OURS = { type: 'message', subscription: undefined, owed: undefined } as const;
+
+export class ClientSession extends Session {
+  readonly #offer: HeartBeatOffer;
+  readonly #versions: readonly Version[];
+  readonly #ledger = new Ledger<string, Frame>((code, detail) => {
+    throw new UsageError(code, detail);
+  });
+  readonly #receipts = new Set<string>();
+  #out: { length: number | undefined; written: number } | undefined; // the streamed body being sent
+
+  constructor(options: ClientSessionOptions, now: number) {
+    super(options, now, 'throw');
+    this.#versions = options.versions ?? VERSIONS;
+    this.#offer = options.heartBeat ?? { send: 10_000, expect: 10_000 };
+  }
+
+  get subscriptions(): ReadonlyMap<string, ClientSubscription> {
+    return this.#ledger.subscriptions;
+  }
+
+  /** Receipts that were asked for and have not come (R-06). */
+  get receipts(): ReadonlySet<string> {
+    return this.#receipts;
+  }
+
+  /** Writes CONNECT. Not the STOMP command, which 1.0 servers do not know (N-03). */
+  connect(headers: { host?: string; login?: string; passcode?: string } & Readonly<Record<string, string>> = {}): void {
+    const own: Record<string, string> = {};
+    if (this.#versions.some((version) => version !== '1.0')) {
+      own['accept-version'] = this.#versions.join(',');
+      own['heart-beat'] = formatHeartBeat(this.#offer);
+    }
+    this.send(frame('CONNECT', { ...own, ...headers }));
+  }
+
+  /**
+   * Writes a frame and enters it in the books. Throws UsageError, and then nothing was written: where this role or state
+   * may not say it, where a header is missing that its version needs, or where the books speak against it.
+   */
+  send(frame: Frame): void {
+    const owed = frame.command === 'ACK' || frame.command === 'NACK' ? this.#owed(frame) : undefined;
+    this.#send(frame, owed);
+  }
+
+  #send(frame: Frame, owed: OwedMessage | undefined): void {
+    const state = this.#enter(frame);
+    this.encoder.frame(frame);
+    this.#book(frame, owed);
+    this.current = state;
+  }
+
+  /**
+   * Writes the head of a SEND whose body follows through `sendPiece`; nothing else may be sent until the last piece.
+   * Without `length` the body may hold no NUL (C-54).
+   */
+  sendHead(frame: Frame<'SEND'>, length: number | undefined): void {
+    this.#enter(frame);
+    this.encoder.head(frame, length);
+    this.#book(frame);
+    this.#out = { length, written: 0 };
+  }
+
+  /** Throws UsageError `bad-body` where a piece breaks what was announced; the connection is then beyond repair. */
+  sendPiece(bytes: Uint8Array, last: boolean): void {
+    const out = this.#out;
+    if (out === undefined) throw new UsageError('unexpected-frame', 'no body is being sent');
+    out.written += bytes.length;
+    if (out.length === undefined && bytes.includes(0))
+      throw new UsageError('bad-body', 'a body that holds NUL must announce its length (C-54)');
+    if (out.length !== undefined && (out.written > out.length || (last && out.written < out.length))) {
+      throw new UsageError('bad-body', `the body was announced as ${out.length} bytes and has ${out.written}`);
+    }
+    this.encoder.bytes(bytes);
+    if (!last) return;
+    this.encoder.byte(0);
+    this.#out = undefined;
+  }
+
+  /** Writes the ACK or NACK for a delivery, in the words of the negotiated version, and enters it in the books. */
+  settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', headers: Readonly<Record<string, string>> = {}): void {
+    const { key, subscription } = owed;
+    if (subscription.owed.get(key) !== owed || owed.transaction !== undefined) {
+      throw new UsageError('unknown-ack', `${quote(key)} was settled before`);
+    }
+    const own: Record<string, string> =
+      this.version === '1.2'
+        ? { id: key }
+        : this.version === '1.1'
+          ? { 'message-id': key, subscription: subscription.id }
+          : { 'message-id': key };
+    this.#send(frame(outcome, { ...own, ...headers }), owed);
+  }
+
+  // What must hold before a byte is written. Answers the state after the frame.
+  #enter(frame: Frame): NonNullable<ReturnType<typeof move>> {
+    const { command } = frame;
+    if (this.#out !== undefined)
+      throw new UsageError('unexpected-frame', `${command} may not interrupt a body that is being sent`);
+    const state = move(this.current, 'client', command);
+    if (state === undefined) {
+      if (this.current === 'connected')
+        throw new UsageError('unexpected-frame', `a client does not send ${command} on an open connection`);
+      throw new UsageError('not-connected', `${command} cannot be sent: the session is ${this.current}`);
+    }
+    const version = this.version;
+    if (version !== undefined && command === 'NACK' && !GRAMMARS[version].nack) {
+      throw new UsageError('unexpected-frame', 'STOMP 1.0 has no NACK (C-12)');
+    }
+    for (const name of this.#needed(command)) {
+      if (!frame.headers.get(name))
+        throw new UsageError('missing-header', `${command} needs a ${name} header in STOMP ${version ?? '1.x'}`);
+    }
+    const receipt = frame.get('receipt');
+    if (receipt !== undefined) {
+      if (command === 'CONNECT' || command === 'STOMP')
+        throw new UsageError('bad-header', 'CONNECT takes no receipt (N-16)');
+      if (this.#receipts.has(receipt))
+        throw new UsageError('duplicate-receipt', `receipt ${quote(receipt)} is waited for already (R-06)`);
+    }
+    this.#check(frame);
+    return state;
+  }
+
+  #needed(command: Command): readonly string[] {
+    switch (command) {
+      case 'SEND':
+        return ['destination'];
+      case 'SUBSCRIBE':
+        return this.version === '1.0' ? ['destination'] : ['destination', 'id'];
+      case 'UNSUBSCRIBE':
+        return this.version === '1.0' ? [] : ['id'];
+      case 'ACK':
+      case 'NACK':
+        return this.version === '1.2'
+          ? ['id']
+          : this.version === '1.1'
+            ? ['message-id', 'subscription']
+            : ['message-id'];
+      case 'BEGIN':
+      case 'COMMIT':
+      case 'ABORT':
+        return ['transaction'];
+      default:
+        return [];
+    }
+  }
+
+  // The books, asked without writing in them: a frame that cannot be encoded must leave no trace.
+  #check(frame: Frame): void {
+    const transaction = frame.get('transaction');
+    switch (frame.command) {
+      case 'SUBSCRIBE': {
+        const id = frame.get('id');
+        if (id !== undefined && this.#ledger.subscriptions.has(id)) {
+          throw new UsageError('duplicate-subscription', `there is a subscription ${quote(id)} already (F-05)`);
+        }
+        ackMode(frame);
+        return;
+      }
+      case 'UNSUBSCRIBE':
+        this.#subscribed(frame);
+        return;
+      case 'ACK':
+      case 'NACK':
+      case 'SEND':
+        if (transaction !== undefined) this.#ledger.check(transaction);
+        return;
+      case 'COMMIT':
+      case 'ABORT':
+        this.#ledger.check(transaction as string);
+    }
+  }
+
+  #book(frame: Frame, owed?: OwedMessage): void {
+    const receipt = frame.get('receipt');
+    if (receipt !== undefined) this.#receipts.add(receipt);
+    switch (frame.command) {
+      case 'SUBSCRIBE':
+        this.#ledger.subscribe(frame.get('id'), frame.get('destination') as string, ackMode(frame));
+        return;
+      case 'UNSUBSCRIBE':
+        this.#ledger.unsubscribe(this.#subscribed(frame).id);
+        return;
+      case 'ACK':
+      case 'NACK':
+        if (owed !== undefined) this.#ledger.settle(owed.subscription, owed.key, frame.get('transaction'));
+        return;
+      case 'BEGIN':
+        this.#ledger.begin(frame.get('transaction') as string);
+        return;
+      case 'COMMIT':
+        this.#ledger.commit(frame.get('transaction') as string);
+        return;
+      case 'ABORT':
+        this.#ledger.abort(frame.get('transaction') as string);
+    }
+  }
+
+  #subscribed(frame: Frame): ClientSubscription {
+    const id = frame.get('id');
+    const destination = frame.get('destination');
+    for (const subscription of this.#ledger.subscriptions.values()) {
+      if (id === undefined ? !subscription.named && subscription.destination === destination : subscription.id === id)
+        return subscription;
+    }
+    throw new UsageError('unknown-subscription', `there is no subscription ${quote(id ?? destination ?? '')} (F-08)`);
+  }
+
+  #owed(frame: Frame): OwedMessage {
+    const key = frame.get(this.version === '1.2' ? 'id' : 'message-id') as string;
+    const named = this.version === '1.1' ? frame.get('subscription') : undefined;
+    for (const subscription of this.#ledger.subscriptions.values()) {
+      if (named !== undefined && named !== subscription.id) continue;
+      if (named !== undefined && subscription.ack === 'auto') {
+        throw new UsageError('ack-on-auto', `subscription ${quote(named)} acknowledges by itself (A-01)`);
+      }
+      const owed = subscription.owed.get(key);
+      if (owed !== undefined && owed.transaction === undefined) return owed;
+    }
+    throw new UsageError(
+      'unknown-ack',
+      `${quote(key)} is no delivery that waits on this connection: it was settled before, or never came (A-08)`,
+    );
+  }
+
+  protected override mayBeat(): boolean {
+    return super.mayBeat() && this.#out === undefined;
+  }
+
+  /** The next event, or undefined: more bytes are needed, or the session is over. */
+  next(now: number): ClientEvent | undefined {
+    if (this.current === 'closed' || this.current === 'opening') return undefined;
+    try {
+      const decoded = this.decoder.next();
+      if (decoded === undefined) {
+        this.watch(now);
+        return undefined;
+      }
+      switch (decoded.type) {
+        case 'heart-beat':
+        case 'damage':
+          return HEART_BEAT_EVENT;
+        case 'piece':
+          return decoded;
+        case 'head':
+          return this.#hear(decoded.frame, now, true, decoded.length);
+        case 'frame':
+          return this.#hear(decoded, now, false, decoded.body.length);
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.current = 'closed';
+      return { type: 'fault', error };
+    }
+  }
+
+  #hear(frame: Frame, now: number, streaming: boolean, length: number | undefined): ClientEvent {
+    const { command } = frame;
+    const state = move(this.current, 'server', command);
+    if (state === undefined) {
+      throw new ProtocolError('unexpected-frame', `the server sent ${command} while the session is ${this.current}`, {
+        rule: 'N-20',
+      });
+    }
+    if (command === 'CONNECTED') return this.#connected(frame, now);
+    this.current = state;
+    if (command === 'MESSAGE') return this.#message(frame, streaming, length);
+    if (command === 'ERROR') return { type: 'error', frame, receipt: frame.get('receipt-id') };
+    const id = frame.get('receipt-id');
+    return { type: 'receipt', frame, id, expected: id !== undefined && this.#receipts.delete(id) };
+  }
+
+  #connected(frame: Frame, now: number): ClientEvent {
+    const version = chosen(frame.get('version'), this.#versions);
+    const theirs = parseHeartBeat(frame.get('heart-beat'));
+    this.begin(version, agree(this.#offer, theirs), now); // H-10: honoured in 1.0 as well, where a server says it
+    return { type: 'connected', frame, version, heartBeat: this.heartBeat };
+  }
+
+  #message(frame: Frame, streaming: boolean, length: number | undefined): ClientEvent {
+    const id = this.#serverOwes(frame, 'message-id');
+    const destination = this.#serverOwes(frame, 'destination');
+    const subscription = this.#meant(frame.get('subscription'), destination);
+    if (subscription === undefined) return { ...NOT_ONE_OF_OURS, frame, streaming, length };
+    if (subscription.ack === 'auto')
+      return { type: 'message', frame, subscription, owed: undefined, streaming, length }; // A-07
+    const key = this.version === '1.2' ? this.#serverOwes(frame, 'ack') : id;
+    this.#ledger.deliver(subscription, key, frame);
+    return { type: 'message', frame, subscription, owed: subscription.owed.get(key), streaming, length };
+  }
+
+  // By id; a 1.0 server need not give one (F-07), and then the destination must do.
+  #meant(id: string | undefined, destination: string): ClientSubscription | undefined {
+    if (id !== undefined) return this.#ledger.subscriptions.get(id);
+    if (this.version !== '1.0') return undefined; // S-14
+    for (const subscription of this.#ledger.subscriptions.values())
+      if (subscription.destination === destination) return subscription;
+    return undefined;
+  }
+
+  #serverOwes(frame: Frame, name: string): string {
+    const value = frame.headers.get(name);
+    if (value === undefined)
+      throw new ProtocolError('missing-header', `${frame.command} came without ${name}`, {
+        rule: name === 'ack' ? 'S-15' : 'S-03',
+      });
+    return value;
+  }
+
+  /** The connection is gone: nothing more is read or written. */
+  close(): void {
+    this.current = 'closed';
+  }
+}
+
+function ackMode(frame: Frame): AckMode {
+  const ack = frame.get('ack') ?? 'auto';
+  const mode = ACK_MODES.find((known) => known === ack);
+  if (mode === undefined)
+    throw new UsageError('bad-header', `ack ${quote(ack)} is none of ${ACK_MODES.join(', ')} (F-06)`);
+  return mode;
+}

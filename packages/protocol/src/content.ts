@@ -1,0 +1,120 @@
+// What a MESSAGE carries over from its SEND: the producer's headers and the body, kept
+// as the bytes a STOMP 1.2 consumer gets, so that delivering to a thousand of them is
+// a thousand copies and no encoding.
+//
+//   content-length:5 LF  name:value LF  …  LF  hello NUL
+//   └──────────── headers ────────────┘       └ body ┘
+
+import { decodeUtf8 } from './bytes.ts';
+import { Decoder } from './decoder.ts';
+import { Encoder } from './encoder.ts';
+import { Frame } from './frame.ts';
+import { Headers } from './headers.ts';
+import type { Version } from './version.ts';
+
+/** Header names, to be found among wire bytes without making texts of them. ASCII only. */
+export class NameSet {
+  readonly #byLength: Uint8Array[][] = [];
+  readonly #names: ReadonlySet<string>;
+
+  constructor(names: Iterable<string>) {
+    this.#names = new Set(names);
+    for (const name of this.#names) {
+      const known = this.#byLength[name.length] ?? [];
+      known.push(new TextEncoder().encode(name));
+      this.#byLength[name.length] = known;
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+
+  /** Whether `bytes[start, end)` is one of the names. */
+  hasAt(bytes: Uint8Array, start: number, end: number): boolean {
+    const candidates = this.#byLength[end - start];
+    if (candidates === undefined) return false;
+    for (const name of candidates) {
+      let k = 0;
+      while (k < name.length && name[k] === bytes[start + k]) k++;
+      if (k === name.length) return true;
+    }
+    return false;
+  }
+}
+
+const LF = 10;
+const BACKSLASH = 92;
+
+export class Content {
+  /** Header lines, blank line, body, NUL: what follows the broker's own headers in a 1.2 MESSAGE. */
+  readonly bytes: Uint8Array;
+  /** Where in `bytes` the body begins; it ends one byte before their end. */
+  readonly bodyAt: number;
+  readonly #plain: boolean;
+
+  /** Takes bytes that an earlier Content had, from a store. `plain`: no header holds an escape; found out unless given. */
+  constructor(bytes: Uint8Array, bodyAt: number, plain?: boolean) {
+    this.bytes = bytes;
+    this.bodyAt = bodyAt;
+    this.#plain = plain ?? bytes.subarray(0, bodyAt).indexOf(BACKSLASH) < 0;
+  }
+
+  /**
+   * Of a SEND, without the headers that are not the consumer's business (F-03, X-13). `scratch` is any version 1.2
+   * encoder with nothing in it.
+   */
+  static of(frame: Frame, without: NameSet, scratch: Encoder): Content {
+    const { body, headers } = frame;
+    if (body.length > 0) {
+      scratch.ascii('content-length:');
+      scratch.integer(body.length);
+      scratch.byte(LF);
+    }
+    const wire = headers.canonicalWire();
+    if (wire === undefined) {
+      for (const [name, value] of headers) if (!without.has(name)) scratch.header(name, value);
+    } else {
+      const { bytes, marks } = wire;
+      for (let i = 0; i < marks.length; i += 4) {
+        const start = marks[i] as number;
+        const nameEnd = marks[i + 1] as number;
+        if (without.hasAt(bytes, start, nameEnd)) continue;
+        scratch.slice(bytes, start, nameEnd + 1);
+        scratch.slice(bytes, marks[i + 2] as number, marks[i + 3] as number);
+        scratch.byte(LF);
+      }
+    }
+    scratch.byte(LF);
+    const bodyAt = scratch.length;
+    scratch.bytes(body);
+    scratch.byte(0);
+    return new Content(scratch.take(), bodyAt, wire !== undefined && !wire.escaped ? true : undefined);
+  }
+
+  get body(): Uint8Array {
+    return this.bytes.subarray(this.bodyAt, this.bytes.length - 1);
+  }
+
+  /** The producer's headers, `content-length` first where there is a body. */
+  get headers(): Headers {
+    const decoder = new Decoder({
+      version: '1.2',
+      limits: { maxHeaders: 1e6, maxHeaderLineBytes: 1e9, maxHeadBytes: 1e9 },
+    });
+    decoder.push(new TextEncoder().encode(`SEND\n${decodeUtf8(this.bytes.subarray(0, this.bodyAt))}`));
+    decoder.push(this.bytes.subarray(this.bodyAt));
+    const frame = decoder.next();
+    return frame instanceof Frame ? frame.headers : Headers.none;
+  }
+
+  /** The bytes for a consumer of that version. What it cannot express is replaced, never written raw (C-45, X-12). */
+  in(version: Version): Uint8Array {
+    if (version === '1.2' || this.#plain) return this.bytes;
+    const encoder = new Encoder({ version, unrepresentable: 'replace' });
+    for (const [name, value] of this.headers) encoder.header(name, value);
+    encoder.byte(LF);
+    encoder.bytes(this.bytes.subarray(this.bodyAt));
+    return encoder.take();
+  }
+}
