@@ -23,6 +23,7 @@ try {
   console.error(error.message);
   add({ failed: 1 });
 }
+console.log(`npm test took ${Math.round(process.uptime())} s`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 if (total.failed > 0) process.exitCode = 1;
 
