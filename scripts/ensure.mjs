@@ -18,12 +18,9 @@ export function ensure() {
     throw new Failure(`Stompbox needs Node ${OLDEST_NODE.join('.')} or later; this is ${process.version}.`);
   }
   if (changed('package-lock.json') > changed('node_modules/.package-lock.json')) {
-    step(
-      'installing packages',
-      'npm',
-      ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
-      'is the registry reachable?',
-    );
+    // Not `npm ci`: it refuses a lock file without the binaries for other platforms, which not every registry has.
+    const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
+    step('installing packages', 'npm', args, 'is the registry reachable?');
   }
   if (isStale()) step('building', process.execPath, [tool('typescript', 'tsc'), '-b'], 'fix the errors above');
 }

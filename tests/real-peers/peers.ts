@@ -5,6 +5,9 @@ import { describe, inject, test } from 'vitest';
 
 export const rabbitMq = inject('rabbitMq');
 export const activeMq = inject('activeMq');
+/** The Python that can `import stomp`. */
+export const stompPy = inject('stompPy');
+export const chromium = inject('chromium');
 
 /**
  * The tests that need `peer`. Where it cannot run they are one skipped test whose name tells the reason; the summary of

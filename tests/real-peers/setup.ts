@@ -1,13 +1,26 @@
-// Starts the real brokers once for all tests of this folder, side by side, and stops them at the end. Vitest calls this
-// only when a test of this folder is to run. SKIP_PEERS=1 in the environment leaves them out.
+// Starts the real brokers once for all tests of this folder, side by side, and stops them at the end; looks other
+// people's programs up. Vitest calls this only when a test of this folder is to run. SKIP_PEERS=1 in the environment
+// leaves the brokers out.
 
-import { isSkipped, type Peer, type PeerAddress, type Skipped, startActiveMq, startRabbitMq } from 'testkit/peers';
+import {
+  findChromium,
+  findStompPy,
+  isSkipped,
+  type Peer,
+  type PeerAddress,
+  type Program,
+  type Skipped,
+  startActiveMq,
+  startRabbitMq,
+} from 'testkit/peers';
 import type { TestProject } from 'vitest/node';
 
 declare module 'vitest' {
   interface ProvidedContext {
     rabbitMq: PeerAddress | Skipped;
     activeMq: PeerAddress | Skipped;
+    stompPy: Program | Skipped;
+    chromium: Program | Skipped;
   }
 }
 
@@ -25,6 +38,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   project.provide('rabbitMq', address(rabbitMq));
   project.provide('activeMq', address(activeMq));
+  project.provide('stompPy', await findStompPy());
+  project.provide('chromium', await findChromium());
   return stop;
 }
 

@@ -1,10 +1,13 @@
-// The brokers that the other tests of this folder rely on are there: seen without any code of ours.
+// The programs that the other tests of this folder rely on are there: seen without any code of ours.
 
+import { execFile } from 'node:child_process';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { promisify } from 'node:util';
+import { chromium as playwright } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { activeMq, rabbitMq, withPeer } from './peers.ts';
+import { activeMq, chromium, rabbitMq, stompPy, withPeer } from './peers.ts';
 import { at, connectFrame, converse } from './raw.ts';
 
 for (const [name, peer] of [
@@ -40,5 +43,22 @@ withPeer('Web-STOMP of RabbitMQ', rabbitMq, (broker) => {
     const [data, isBinary] = await answer.finally(() => socket.terminate());
     expect(`${data}`).toMatch(/^CONNECTED\n/);
     expect(isBinary).toBe(true);
+  });
+});
+
+withPeer('stomp.py', stompPy, ({ path }) => {
+  test('has its command line', async () => {
+    const { stdout } = await promisify(execFile)(path, ['-m', 'stomp', '--version']);
+    expect(stdout).toMatch(/\d+\.\d+/);
+  });
+});
+
+withPeer('Chromium', chromium, ({ path }) => {
+  test('opens a page', async () => {
+    const browser = await playwright.launch({ executablePath: path, args: ['--no-sandbox', '--disable-gpu'] });
+    const page = await browser.newPage();
+    await page.setContent('<title>here</title>');
+    expect(await page.title()).toBe('here');
+    await browser.close();
   });
 });
