@@ -1,7 +1,8 @@
 // One verb for every transport that can be dialled, on Node, Deno and Bun.
 // Browsers get dial-browser.ts under the same name.
 
-import type { Channel } from './channel.ts';
+import { isIP } from 'node:net';
+import { type Channel, TransportError } from './channel.ts';
 import type { DialOptions } from './dial-options.ts';
 import { type Endpoint, toEndpoint } from './endpoint.ts';
 import { dialTcp } from './tcp.ts';
@@ -17,6 +18,11 @@ export type { DialOptions, TlsOptions } from './dial-options.ts';
  */
 export async function dial(where: Endpoint | string, options: DialOptions = {}): Promise<Channel> {
   const endpoint = toEndpoint(where, 'dial');
+  const { localAddress } = options;
+  if (localAddress !== undefined && isIP(localAddress) === 0) {
+    // Node throws for it, and leaves a socket behind
+    throw new TransportError('unreachable', `localAddress ${JSON.stringify(localAddress)} is no IP address`);
+  }
   switch (endpoint.transport) {
     case 'tcp':
     case 'unix':

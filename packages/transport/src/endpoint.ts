@@ -157,10 +157,10 @@ function readCredentials(scheme: string, userinfo: string): Credentials {
 }
 
 function readHost(scheme: string, host: string, place: string): string {
-  if (host === '' || host === '[]') throw bad(`${scheme} host is missing`);
   if (!host.startsWith('[') && place.split(':').length > 2) {
     throw bad(`${scheme} host ${JSON.stringify(place)} looks like IPv6, which is written in brackets: [::1]:61613`);
   }
+  if (host === '' || host === '[]') throw bad(`${scheme} host is missing`);
   try {
     // The URL parser of the runtime knows international names and what an IPv6 address is.
     return new URL(`http://${host}/`).hostname.replace(/^\[|\]$/g, '');

@@ -17,7 +17,6 @@ const CODES: Readonly<Record<string, TransportErrorCode>> = {
   EADDRNOTAVAIL: 'unreachable',
   ENOENT: 'unreachable',
   ENOTDIR: 'unreachable',
-  ERR_INVALID_IP_ADDRESS: 'unreachable',
   ENAMETOOLONG: 'bad-url',
   EINVAL: 'bad-url',
   EADDRINUSE: 'address-in-use',

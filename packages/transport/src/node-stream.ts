@@ -96,6 +96,7 @@ class NodeStreamChannel implements Channel {
   readonly #onError = (cause: unknown): void => {
     this.#writable = false;
     this.#error ??= toTransportError(cause, this.peer.remote, 'reset');
+    this.#socket.destroy(); // Node leaves a TLS socket half open after an alert that came late (TLS 1.3)
   };
 
   readonly #onClose = (): void => {

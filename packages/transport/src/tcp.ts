@@ -62,7 +62,7 @@ export function dialTcp(
 
 /**
  * Follows a socket until `ready` fires or it fails. Answers how to abandon it.
- * The runtime throws for what it can refuse at once (a bad local address, a bad key); that is a failure like any other.
+ * The runtime throws for what it can refuse at once (a bad key, a wrong passphrase); that is a failure like any other.
  */
 export function connecting<S extends Socket>(
   what: string,

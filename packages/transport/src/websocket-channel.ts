@@ -32,8 +32,8 @@ export interface MessageSocket {
   whenBelow(mark: number, tell: () => void): void;
   pause(): void;
   resume(): void;
-  /** Sends what is buffered, then a close frame. */
-  close(code: number, reason: string): void;
+  /** Sends what is buffered, then a close frame. Answers the code that goes out, where the runtime allows not every one. */
+  close(code: number, reason: string): number;
   /** Ends without waiting for the peer, whom `code` tells why where there is one. `closed` follows soon. */
   terminate(code?: number, reason?: string): void;
 }
@@ -115,8 +115,7 @@ class WebSocketChannel implements Channel {
   end(code = 1000, reason = ''): void {
     if (!this.#writable) return;
     this.#writable = false;
-    this.#sentCode = code;
-    this.#socket.close(code, shortened(reason));
+    this.#sentCode = this.#socket.close(code, shortened(reason));
   }
 
   destroy(error?: TransportError): void {

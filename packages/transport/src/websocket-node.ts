@@ -165,8 +165,9 @@ export class NodeSocket implements MessageSocket {
     this.#socket.resume();
   }
 
-  close(code: number, reason: string): void {
+  close(code: number, reason: string): number {
     this.#socket.close(code, reason);
+    return code;
   }
 
   terminate(code?: number, reason?: string): void {

@@ -202,8 +202,10 @@ class StandardSocket implements MessageSocket {
     this.#socket.resume?.();
   }
 
-  close(code: number, reason: string): void {
-    this.#socket.close(allowedCode(code), reason);
+  close(code: number, reason: string): number {
+    const allowed = allowedCode(code);
+    this.#socket.close(allowed, reason);
+    return allowed;
   }
 
   terminate(code = BROKEN_OFF, reason = ''): void {

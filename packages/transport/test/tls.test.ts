@@ -1,0 +1,149 @@
+import { connect as connectTcp } from 'node:net';
+import { connect } from 'node:tls';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Channel, TransportError } from '../src/channel.ts';
+import { dial } from '../src/dial.ts';
+import type { TlsOptions } from '../src/dial-options.ts';
+import { type Listener, listen } from '../src/listen.ts';
+import type { ServerTlsOptions } from '../src/tls.ts';
+import { makeCertificates } from './certificates.ts';
+import { Owner, utf8 } from './support.ts';
+
+const { ca, server, elsewhere, selfSigned, client, lockedKey, stranger } = makeCertificates();
+
+let listener: Listener | undefined;
+const accepted: Owner[] = [];
+const faults: TransportError[] = [];
+
+afterEach(async () => {
+  for (const owner of accepted.splice(0)) owner.channel.destroy();
+  faults.length = 0;
+  await listener?.close();
+});
+
+async function serve(scheme: string, tls: ServerTlsOptions, host = '127.0.0.1'): Promise<string> {
+  const options = { tls, onFault: (error: TransportError): void => void faults.push(error) };
+  listener = await listen(`${scheme}://${host}:0`, options, (channel) => {
+    const owner = new Owner(channel);
+    owner.onData = (bytes) => void channel.write(bytes);
+    accepted.push(owner);
+  });
+  return listener.url.replace('127.0.0.1', 'localhost');
+}
+
+async function talk(url: string, tls?: TlsOptions): Promise<Channel> {
+  const channel = await dial(url, tls === undefined ? {} : { tls });
+  const owner = new Owner(channel);
+  channel.write(utf8('hello'));
+  await owner.until(() => owner.text === 'hello' || owner.end !== undefined);
+  channel.end();
+  const end = await owner.whenClosed();
+  if (end.error) throw end.error;
+  expect(owner.text).toBe('hello');
+  return channel;
+}
+
+const code = (expected: string) => expect.objectContaining({ name: 'TransportError', code: expected });
+
+describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
+  test('a self-signed certificate is refused unless somebody says otherwise', async () => {
+    const url = await serve(scheme, selfSigned);
+    await expect(talk(url)).rejects.toEqual(code('untrusted'));
+    await expect(talk(url, { ca })).rejects.toEqual(code('untrusted'));
+    const channel = await talk(url, { verify: false });
+    expect(channel.peer.transport).toBe(scheme === 'wss' ? 'websocket' : 'tls');
+    if (scheme !== 'wss') expect(channel.peer.certificate).toEqual({ authorized: false, subject: 'localhost' });
+  });
+
+  test('a certificate from a known authority is accepted, by name and by address', async () => {
+    const url = await serve(scheme, server);
+    await talk(url, { ca });
+    await talk(url.replace('localhost', '127.0.0.1'), { ca: [Buffer.from(ca)] });
+  });
+
+  test('a certificate for another name is refused, and servername says which name is meant', async () => {
+    const url = await serve(scheme, elsewhere);
+    await expect(talk(url, { ca })).rejects.toEqual(code('untrusted'));
+    await expect(talk(url.replace('localhost', '127.0.0.1'), { ca })).rejects.toEqual(code('untrusted'));
+    await talk(url, { ca, servername: 'elsewhere.example' });
+  });
+
+  test('a required client certificate: none and a stranger are refused, ours is named to the server', async () => {
+    const url = await serve(scheme, { ...server, ca, requestClientCertificate: true });
+    await expect(talk(url, { ca })).rejects.toThrow();
+    await expect(talk(url, { ca, ...stranger })).rejects.toThrow();
+    expect(accepted).toHaveLength(0);
+    expect(faults.length).toBeGreaterThan(0);
+    await talk(url, { ca, ...client });
+    expect(accepted[0]?.channel.peer.certificate).toEqual({ authorized: true, subject: 'worker' });
+  });
+
+  test('an optional client certificate: none is fine, a stranger is still refused', async () => {
+    const url = await serve(scheme, { ...server, ca, requestClientCertificate: 'optional' });
+    await talk(url, { ca });
+    expect(accepted[0]?.channel.peer.certificate).toBeUndefined();
+    await expect(talk(url, { ca, ...stranger })).rejects.toThrow();
+    expect(accepted).toHaveLength(1);
+    expect(faults.map((fault) => fault.code)).toEqual([scheme === 'wss' ? 'denied' : 'untrusted']);
+    await talk(url, { ca, ...client });
+    expect(accepted[1]?.channel.peer.certificate?.authorized).toBe(true);
+  });
+
+  test('an encrypted key opens with its passphrase, and a wrong one is a handshake error', async () => {
+    const url = await serve(scheme, { ...server, ca, requestClientCertificate: true });
+    await talk(url, { ca, cert: client.cert, key: lockedKey, passphrase: 'sesame' });
+    const wrong = { ca, cert: client.cert, key: lockedKey, passphrase: 'wrong' };
+    await expect(talk(url, wrong)).rejects.toEqual(code('handshake'));
+  });
+
+  test('a peer that does not speak TLS is a handshake error', async () => {
+    const plain = await listen('tcp://127.0.0.1:0', {}, (channel) => {
+      channel.open(new Owner(channel, { opened: false }));
+      channel.write(utf8('STOMP here\n\n'));
+    });
+    const url = `${scheme}://${plain.url.slice('stomp://'.length)}`;
+    await expect(talk(url, { ca })).rejects.toEqual(code('handshake'));
+    await plain.close();
+  });
+
+  test('a listener without a certificate, or asking for clients without an authority, is refused at once', async () => {
+    await expect(listen(`${scheme}://127.0.0.1:0`, {}, () => {})).rejects.toEqual(code('untrusted'));
+    const blind = { ...server, requestClientCertificate: true };
+    await expect(listen(`${scheme}://127.0.0.1:0`, { tls: blind }, () => {})).rejects.toThrow('needs tls.ca');
+    const broken = { cert: 'not a certificate', key: 'not a key' };
+    await expect(listen(`${scheme}://127.0.0.1:0`, { tls: broken }, () => {})).rejects.toEqual(code('handshake'));
+  });
+});
+
+test("a refused client certificate is called untrusted on the client's channel", async () => {
+  const url = await serve('stomp+ssl', { ...server, ca, requestClientCertificate: true });
+  const owner = new Owner(await dial(url, { tls: { ca } })); // TLS 1.3: the verdict comes after the handshake
+  expect((await owner.whenClosed()).error?.code).toBe('untrusted');
+});
+
+test('a handshake that does not end in time is dropped', async () => {
+  let told: (fault: TransportError) => void = () => {};
+  const fault = new Promise<TransportError>((resolve) => {
+    told = resolve;
+  });
+  const options = { tls: server, handshakeTimeoutMs: 50, onFault: (error: TransportError): void => told(error) };
+  listener = await listen('stomp+ssl://127.0.0.1:0', options, () => {});
+  const mute = connectTcp(Number(new URL(listener.url).port), '127.0.0.1');
+  mute.on('error', () => {});
+  expect((await fault).code).toBe('handshake');
+  mute.destroy();
+});
+
+test('TLS half-close is told as ended, and the answer still goes out', async () => {
+  const url = await serve('stomp+ssl', server);
+  const port = Number(new URL(url).port);
+  const socket = connect({ port, host: 'localhost', ca, allowHalfOpen: true });
+  let heard = '';
+  const finished = new Promise((resolve) => socket.on('end', resolve));
+  socket.on('data', (bytes) => {
+    heard += String(bytes);
+  });
+  socket.end('ask');
+  await finished;
+  expect(heard).toBe('ask');
+});
