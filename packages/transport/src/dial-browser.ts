@@ -17,7 +17,8 @@ export async function dial(where: Endpoint | string, options: DialOptions = {}):
     throw new TransportError('unsupported', `${formatEndpoint(endpoint)}: a browser can dial ws: and wss: only`);
   }
   const { tls, localAddress, keepAliveMs, webSocket } = options;
-  const beyond = { tls, localAddress, keepAliveMs, headers: webSocket?.headers, compress: webSocket?.compress };
+  const { headers, compress, maxMessageBytes } = webSocket ?? {};
+  const beyond = { tls, localAddress, keepAliveMs, headers, compress, maxMessageBytes };
   for (const [option, value] of Object.entries(beyond)) {
     if (value !== undefined) throw new TransportError('unsupported', `a browser gives no way to set ${option}`);
   }

@@ -32,11 +32,19 @@ export async function dial(where: Endpoint | string, options: DialOptions = {}):
     case 'websocket': {
       const settings = { ...options, ...options.webSocket };
       if (options.webSocket?.factory) return dialWebSocket(endpoint, settings);
-      if (hasNativeWebSocket() && !needsNode(options)) return dialWebSocket(endpoint, settings);
+      if (hasNativeWebSocket() && !isNode() && !needsNode(options)) return dialWebSocket(endpoint, settings);
       const { dialNodeWebSocket } = await import('./websocket-node.ts'); // so that `ws` is loaded by those who need it
       return dialNodeWebSocket(endpoint, settings);
     }
   }
+}
+
+/**
+ * Node 22 has a WebSocket of its own, but not one for us: it cannot pause, says `1006` for every reason there is, leaves
+ * the TCP connection behind when a handshake is called off, and refuses a server that chose no subprotocol (W-02).
+ */
+function isNode(): boolean {
+  return !('deno' in process.versions) && !('bun' in process.versions);
 }
 
 /** The WHATWG interface has no way to say any of these. */

@@ -79,7 +79,8 @@ class MemoryChannel implements Channel {
   #handlers: ChannelHandlers | undefined;
 
   // The lane towards this end: what has arrived and was not handed over yet.
-  readonly #inbox: Parcel[] = [];
+  #inbox: Parcel[] = [];
+  #next = 0; // the first parcel of the inbox that was not handed over
   #paused = false;
   #flushing = false;
 
@@ -149,7 +150,7 @@ class MemoryChannel implements Channel {
 
   destroy(error?: TransportError): void {
     if (this.#end) return;
-    this.#inbox.length = 0;
+    this.#empty();
     this.#close(error ? { error } : {});
     if (!this.#silent) this.#far?.broken('the peer dropped the connection');
   }
@@ -161,7 +162,7 @@ class MemoryChannel implements Channel {
 
   broken(why: string): void {
     if (this.#end) return;
-    this.#inbox.length = 0;
+    this.#empty();
     this.#close({ error: new TransportError('reset', why), ...(this.framed ? { code: 1006, reason: '' } : {}) });
   }
 
@@ -215,8 +216,11 @@ class MemoryChannel implements Channel {
         return;
       }
       if (this.#paused) return;
-      const parcel = this.#inbox.shift();
-      if (!parcel) return;
+      const parcel = this.#inbox[this.#next++];
+      if (!parcel) {
+        this.#empty();
+        return;
+      }
       if (parcel.bytes) {
         handlers.data(parcel.bytes);
         this.#far?.taken(parcel.bytes.length);
@@ -244,6 +248,11 @@ class MemoryChannel implements Channel {
     }
     handlers.ended();
     if (this.#ended) this.#close({});
+  }
+
+  #empty(): void {
+    this.#inbox = [];
+    this.#next = 0;
   }
 
   #close(end: ChannelEnd): void {

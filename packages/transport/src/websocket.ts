@@ -15,6 +15,7 @@ export interface WebSocketLikeEvent {
   readonly data?: unknown;
   readonly code?: number;
   readonly reason?: string;
+  readonly message?: unknown;
 }
 
 /** What is used of a WHATWG WebSocket. `pause` and `resume` are extras of `ws` and are used where they exist. */
@@ -93,15 +94,18 @@ export function dialWebSocket(
       socket.removeEventListener('close', onClose);
       socket.removeEventListener('error', onError);
     };
-    let broken: unknown;
-    const onError = (event: WebSocketLikeEvent): void => {
-      broken = event; // the close event follows; this one, in some runtimes, says more
+    const onError = (cause: WebSocketLikeEvent): void => {
+      // Some runtimes fire no close after it. Those that are silent about the reason have no message either.
+      forget();
+      socket.addEventListener('error', ignore);
+      const words = typeof cause.message === 'string' && cause.message !== '' ? cause.message : 'it failed';
+      fail(new TransportError('handshake', `${what}: the WebSocket did not open: ${words}`, { cause }));
     };
     const onClose = ({ code, reason }: WebSocketLikeEvent): void => {
       forget();
       const said = reason === undefined || reason === '' ? '' : ` ${JSON.stringify(reason)}`;
       const sentence = `${what}: the WebSocket closed (${code ?? 1006}${said}) before it opened`;
-      fail(new TransportError('handshake', sentence, { cause: broken }));
+      fail(new TransportError('handshake', sentence));
     };
     const onOpen = (): void => {
       forget();

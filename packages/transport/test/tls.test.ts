@@ -137,7 +137,8 @@ test('a handshake that does not end in time is dropped', async () => {
 test('TLS half-close is told as ended, and the answer still goes out', async () => {
   const url = await serve('stomp+ssl', server);
   const port = Number(new URL(url).port);
-  const socket = connect({ port, host: 'localhost', ca, allowHalfOpen: true });
+  const options = { port, host: 'localhost', ca, allowHalfOpen: true };
+  const socket = connect(options);
   let heard = '';
   const finished = new Promise((resolve) => socket.on('end', resolve));
   socket.on('data', (bytes) => {
