@@ -6,7 +6,14 @@
 
 import { ProtocolError, quote, UsageError } from './errors.ts';
 import { ACK_MODES, type AckMode, type Command, type Frame, frame } from './frame.ts';
-import { agree, formatHeartBeat, type HeartBeatOffer, type HeartBeatPeriods, parseHeartBeat } from './heart-beat.ts';
+import {
+  agree,
+  formatHeartBeat,
+  type HeartBeatOffer,
+  type HeartBeatPeriods,
+  NO_HEART_BEAT,
+  parseHeartBeat,
+} from './heart-beat.ts';
 import { Ledger, type Owed, type Subscription } from './ledger.ts';
 import { type Fault, HEART_BEAT_EVENT, Session, type SessionOptions } from './session.ts';
 import { move } from './transitions.ts';
@@ -17,6 +24,13 @@ export interface ClientSessionOptions extends SessionOptions {
   readonly versions?: readonly Version[] | undefined;
   /** Default 10 000 ms each way (section 2.2: portable client default). */
   readonly heartBeat?: HeartBeatOffer | undefined;
+  /** H-10: heart-beats that a 1.0 server agrees to, which 1.0 does not know, are kept. Default true. */
+  readonly heartBeatIn10?: boolean | undefined;
+  /**
+   * X-29, S-11: `profile` takes an ERROR that names an open subscription as the end of that one alone, which is how RabbitMQ
+   * cancels. Default `fatal`: any ERROR ends the session.
+   */
+  readonly errorPolicy?: 'fatal' | 'profile' | undefined;
   /** MESSAGE bodies larger than this many bytes come in pieces. Absent: never. */
   readonly streamBodiesOver?: number | undefined;
 }
@@ -47,16 +61,24 @@ export type ClientEvent =
   | { readonly type: 'piece'; readonly bytes: Uint8Array; readonly last: boolean }
   /** `expected` is false for a receipt nobody asked for, or one without an id (M-132). */
   | { readonly type: 'receipt'; readonly frame: Frame; readonly id: string | undefined; readonly expected: boolean }
-  /** The server refused something; the session is over (E-06, S-11). */
-  | { readonly type: 'error'; readonly frame: Frame; readonly receipt: string | undefined }
+  /** The server refused something; the session is over (E-06, S-11) unless that `cancelled` only a subscription. */
+  | {
+      readonly type: 'error';
+      readonly frame: Frame;
+      readonly receipt: string | undefined;
+      readonly cancelled: ClientSubscription | undefined;
+    }
   | { readonly type: 'heart-beat' }
   | Fault;
 
 const NOT_ONE_OF_OURS = { type: 'message', subscription: undefined, owed: undefined } as const;
 
 export class ClientSession extends Session {
-  readonly #offer: HeartBeatOffer;
+  readonly #options: ClientSessionOptions;
   readonly #versions: readonly Version[];
+  // What CONNECT said, which may be another's word than ours: `send` takes any frame.
+  #offer: HeartBeatOffer = NO_HEART_BEAT;
+  #offered: readonly Version[] = [];
   readonly #ledger = new Ledger<string, Frame>((code, detail) => {
     throw new UsageError(code, detail);
   });
@@ -65,8 +87,8 @@ export class ClientSession extends Session {
 
   constructor(options: ClientSessionOptions, now: number) {
     super(options, now, 'throw');
-    this.#versions = options.versions ?? VERSIONS;
-    this.#offer = options.heartBeat ?? { send: 10_000, expect: 10_000 };
+    this.#options = options;
+    this.#versions = VERSIONS.filter((version) => (options.versions ?? VERSIONS).includes(version)); // N-05: ascending
   }
 
   get subscriptions(): ReadonlyMap<string, ClientSubscription> {
@@ -83,7 +105,7 @@ export class ClientSession extends Session {
     const own: Record<string, string> = {};
     if (this.#versions.some((version) => version !== '1.0')) {
       own['accept-version'] = this.#versions.join(',');
-      own['heart-beat'] = formatHeartBeat(this.#offer);
+      own['heart-beat'] = formatHeartBeat(this.#options.heartBeat ?? { send: 10_000, expect: 10_000 });
     }
     this.send(frame('CONNECT', { ...own, ...headers }));
   }
@@ -93,12 +115,12 @@ export class ClientSession extends Session {
    * may not say it, where a header is missing that its version needs, or where the books speak against it.
    */
   send(frame: Frame): void {
-    const owed = frame.command === 'ACK' || frame.command === 'NACK' ? this.#owed(frame) : undefined;
-    this.#send(frame, owed);
+    this.#send(frame, undefined);
   }
 
-  #send(frame: Frame, owed: OwedMessage | undefined): void {
+  #send(frame: Frame, settled: OwedMessage | undefined): void {
     const state = this.#enter(frame);
+    const owed = settled ?? (frame.is('ACK') || frame.is('NACK') ? this.#owed(frame) : undefined);
     this.encoder.frame(frame);
     this.#book(frame, owed);
     this.current = state;
@@ -118,6 +140,8 @@ export class ClientSession extends Session {
   /** Throws UsageError `bad-body` where a piece breaks what was announced; the connection is then beyond repair. */
   sendPiece(bytes: Uint8Array, last: boolean): void {
     const out = this.#out;
+    if (this.current !== 'connected')
+      throw new UsageError('not-connected', `the body cannot go on: the session is ${this.current}`);
     if (out === undefined) throw new UsageError('unexpected-frame', 'no body is being sent');
     out.written += bytes.length;
     if (out.length === undefined && bytes.includes(0))
@@ -134,6 +158,9 @@ export class ClientSession extends Session {
   /** Writes the ACK or NACK for a delivery, in the words of the negotiated version, and enters it in the books. */
   settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', headers: Readonly<Record<string, string>> = {}): void {
     const { key, subscription } = owed;
+    if (this.#ledger.subscriptions.get(subscription.id) !== subscription) {
+      throw new UsageError('unknown-ack', `the subscription that ${quote(key)} came on has ended (F-10)`);
+    }
     if (subscription.owed.get(key) !== owed || owed.transaction !== undefined) {
       throw new UsageError('unknown-ack', `${quote(key)} was settled before`);
     }
@@ -220,6 +247,17 @@ export class ClientSession extends Session {
       case 'SEND':
         if (transaction !== undefined) this.#ledger.check(transaction);
         return;
+      case 'BEGIN':
+        if (this.#ledger.isOpen(transaction as string))
+          throw new UsageError(
+            'duplicate-transaction',
+            `transaction ${quote(transaction as string)} is open already (T-02)`,
+          );
+        return;
+      case 'CONNECT':
+      case 'STOMP':
+        heartBeatOf(frame);
+        return;
       case 'COMMIT':
       case 'ABORT':
         this.#ledger.check(transaction as string);
@@ -230,6 +268,13 @@ export class ClientSession extends Session {
     const receipt = frame.get('receipt');
     if (receipt !== undefined) this.#receipts.add(receipt);
     switch (frame.command) {
+      case 'CONNECT':
+      case 'STOMP': {
+        const accept = frame.get('accept-version')?.split(',') ?? ['1.0'];
+        this.#offered = VERSIONS.filter((version) => accept.includes(version));
+        this.#offer = heartBeatOf(frame); // H-01: what was not said was not offered
+        return;
+      }
       case 'SUBSCRIBE':
         this.#ledger.subscribe(frame.get('id'), frame.get('destination') as string, ackMode(frame));
         return;
@@ -284,13 +329,10 @@ export class ClientSession extends Session {
 
   /** The next event, or undefined: more bytes are needed, or the session is over. */
   next(now: number): ClientEvent | undefined {
-    if (this.current === 'closed' || this.current === 'opening') return undefined;
+    if (!this.hears()) return undefined;
     try {
-      const decoded = this.decoder.next();
-      if (decoded === undefined) {
-        this.watch(now);
-        return undefined;
-      }
+      const decoded = this.decode(now);
+      if (decoded === undefined) return undefined;
       switch (decoded.type) {
         case 'heart-beat':
         case 'damage':
@@ -318,17 +360,28 @@ export class ClientSession extends Session {
       });
     }
     if (command === 'CONNECTED') return this.#connected(frame, now);
+    if (command === 'ERROR') {
+      const cancelled = streaming ? undefined : this.#cancelled(frame);
+      if (cancelled === undefined) this.current = state;
+      else this.#ledger.unsubscribe(cancelled.id);
+      return { type: 'error', frame, receipt: frame.get('receipt-id'), cancelled };
+    }
     this.current = state;
     if (command === 'MESSAGE') return this.#message(frame, streaming, length);
-    if (command === 'ERROR') return { type: 'error', frame, receipt: frame.get('receipt-id') };
     const id = frame.get('receipt-id');
     return { type: 'receipt', frame, id, expected: id !== undefined && this.#receipts.delete(id) };
   }
 
+  #cancelled(frame: Frame): ClientSubscription | undefined {
+    const id = frame.get('subscription');
+    return this.#options.errorPolicy === 'profile' && id !== undefined ? this.#ledger.subscriptions.get(id) : undefined;
+  }
+
   #connected(frame: Frame, now: number): ClientEvent {
-    const version = chosen(frame.get('version'), this.#versions);
-    const theirs = parseHeartBeat(frame.get('heart-beat'));
-    this.begin(version, agree(this.#offer, theirs), now); // H-10: honoured in 1.0 as well, where a server says it
+    const version = chosen(frame.get('version'), this.#offered);
+    const beats = version !== '1.0' || this.#options.heartBeatIn10 !== false;
+    const theirs = beats ? parseHeartBeat(frame.get('heart-beat')) : NO_HEART_BEAT;
+    this.begin(version, agree(this.#offer, theirs), now);
     return { type: 'connected', frame, version, heartBeat: this.heartBeat };
   }
 
@@ -374,4 +427,12 @@ function ackMode(frame: Frame): AckMode {
   if (mode === undefined)
     throw new UsageError('bad-header', `ack ${quote(ack)} is none of ${ACK_MODES.join(', ')} (F-06)`);
   return mode;
+}
+
+function heartBeatOf(frame: Frame): HeartBeatOffer {
+  try {
+    return parseHeartBeat(frame.get('heart-beat'));
+  } catch (cause) {
+    throw new UsageError('bad-header', 'heart-beat is two non-negative integers and a comma (H-01)', { cause });
+  }
 }

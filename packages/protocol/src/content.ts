@@ -5,10 +5,9 @@
 //   content-length:5 LF  name:value LF  …  LF  hello NUL
 //   └──────────── headers ────────────┘       └ body ┘
 
-import { decodeUtf8 } from './bytes.ts';
 import { Decoder } from './decoder.ts';
 import { Encoder } from './encoder.ts';
-import { Frame } from './frame.ts';
+import type { Frame } from './frame.ts';
 import { Headers } from './headers.ts';
 import type { Version } from './version.ts';
 
@@ -43,8 +42,11 @@ export class NameSet {
   }
 }
 
+const CONTENT_LENGTH = new NameSet(['content-length']); // the producer's word for it is never passed on (X-13)
 const LF = 10;
 const BACKSLASH = 92;
+const SEND = new TextEncoder().encode('SEND\n');
+const NUL = new Uint8Array(1);
 
 export class Content {
   /** Header lines, blank line, body, NUL: what follows the broker's own headers in a 1.2 MESSAGE. */
@@ -61,25 +63,32 @@ export class Content {
   }
 
   /**
-   * Of a SEND, without the headers that are not the consumer's business (F-03, X-13). `scratch` is any version 1.2
-   * encoder with nothing in it.
+   * Of a SEND, without the headers that are not the consumer's business (F-03, X-13); `content-length` is always the real
+   * one. `scratch` is an encoder for version 1.2 with `unrepresentable: 'replace'` and nothing in it.
    */
-  static of(frame: Frame, without: NameSet, scratch: Encoder): Content {
+  static of(
+    frame: Frame,
+    without: NameSet,
+    scratch: Encoder,
+    extra: readonly (readonly [name: string, value: string])[] = [],
+  ): Content {
     const { body, headers } = frame;
     if (body.length > 0) {
       scratch.ascii('content-length:');
       scratch.integer(body.length);
       scratch.byte(LF);
     }
+    for (const [name, value] of extra) scratch.header(name, value);
     const wire = headers.canonicalWire();
     if (wire === undefined) {
-      for (const [name, value] of headers) if (!without.has(name)) scratch.header(name, value);
+      for (const [name, value] of headers)
+        if (name !== 'content-length' && !without.has(name)) scratch.header(name, value);
     } else {
       const { bytes, marks } = wire;
       for (let i = 0; i < marks.length; i += 4) {
         const start = marks[i] as number;
         const nameEnd = marks[i + 1] as number;
-        if (without.hasAt(bytes, start, nameEnd)) continue;
+        if (CONTENT_LENGTH.hasAt(bytes, start, nameEnd) || without.hasAt(bytes, start, nameEnd)) continue;
         scratch.slice(bytes, start, nameEnd + 1);
         scratch.slice(bytes, marks[i + 2] as number, marks[i + 3] as number);
         scratch.byte(LF);
@@ -89,7 +98,11 @@ export class Content {
     const bodyAt = scratch.length;
     scratch.bytes(body);
     scratch.byte(0);
-    return new Content(scratch.take(), bodyAt, wire !== undefined && !wire.escaped ? true : undefined);
+    return new Content(
+      scratch.take(),
+      bodyAt,
+      wire !== undefined && !wire.escaped && extra.length === 0 ? true : undefined,
+    );
   }
 
   get body(): Uint8Array {
@@ -101,11 +114,14 @@ export class Content {
     const decoder = new Decoder({
       version: '1.2',
       limits: { maxHeaders: 1e6, maxHeaderLineBytes: 1e9, maxHeadBytes: 1e9 },
+      streamBodiesOver: 0, // the head alone is an event: the body need not pass
     });
-    decoder.push(new TextEncoder().encode(`SEND\n${decodeUtf8(this.bytes.subarray(0, this.bodyAt))}`));
-    decoder.push(this.bytes.subarray(this.bodyAt));
-    const frame = decoder.next();
-    return frame instanceof Frame ? frame.headers : Headers.none;
+    decoder.push(SEND);
+    decoder.push(this.bytes.subarray(0, this.bodyAt));
+    if (this.body.length === 0) decoder.push(NUL);
+    const decoded = decoder.next();
+    if (decoded?.type === 'head') return decoded.frame.headers;
+    return decoded?.type === 'frame' ? decoded.headers : Headers.none;
   }
 
   /** The bytes for a consumer of that version. What it cannot express is replaced, never written raw (C-45, X-12). */

@@ -21,11 +21,11 @@ export const NO_HEART_BEAT: HeartBeatOffer = { send: 0, expect: 0 };
 /** Timers take no more than this (H-08). */
 export const MAX_PERIOD_MS: number = 2 ** 31 - 1;
 
-/** `cx,cy` -> offer; absent is `0,0` (H-01). Throws ProtocolError `bad-heart-beat` (H-09). `lenient` trims blanks (X-22). */
+/** `cx,cy` -> offer; absent is `0,0` (H-01). Throws ProtocolError `bad-heart-beat` (H-09). `lenient` forgives blanks around the numbers (X-22). */
 export function parseHeartBeat(value: string | undefined, options: { lenient?: boolean } = {}): HeartBeatOffer {
   if (value === undefined) return NO_HEART_BEAT;
-  const text = options.lenient ? value.replace(/[ \t]/g, '') : value;
-  const match = /^(\d{1,15}),(\d{1,15})$/.exec(text);
+  const form = options.lenient ? /^[ \t]*(\d{1,15})[ \t]*,[ \t]*(\d{1,15})[ \t]*$/ : /^(\d{1,15}),(\d{1,15})$/;
+  const match = form.exec(value);
   if (!match)
     throw new ProtocolError(
       'bad-heart-beat',
@@ -63,7 +63,7 @@ export interface KeepAlive {
  */
 export function keepAlive(periods: HeartBeatPeriods, now: number, options: { tolerance?: number } = {}): KeepAlive {
   const sendEvery = periods.out * 0.75;
-  const patience = Math.max(periods.in * (options.tolerance ?? 2), periods.in + 1000);
+  const patience = Math.min(Math.max(periods.in * (options.tolerance ?? 2), periods.in + 1000), MAX_PERIOD_MS);
   let lastIn = now;
   let lastOut = now;
   return {

@@ -58,6 +58,11 @@ export class Ledger<Key, Item> {
     return this.#subscriptions;
   }
 
+  /** How many subscriptions there ever were. */
+  get ordinals(): number {
+    return this.#ordinal;
+  }
+
   /** How many transactions are open. */
   get transactions(): number {
     return this.#transactions.size;
@@ -93,6 +98,7 @@ export class Ledger<Key, Item> {
 
   /** Notes a delivery that must be settled. */
   deliver(subscription: Subscription<Key, Item>, key: Key, item: Item): void {
+    subscription.owed.delete(key); // a peer that names two deliveries alike means the later one, in the later place
     subscription.owed.set(key, { key, item, subscription, transaction: undefined });
   }
 
@@ -116,12 +122,16 @@ export class Ledger<Key, Item> {
   }
 
   #take(owed: Owed<Key, Item>, transaction: string | undefined, enlist: Owed<Key, Item>[] | undefined): Item {
-    if (enlist === undefined) owed.subscription.owed.delete(owed.key);
+    if (enlist === undefined) forget(owed);
     else {
       owed.transaction = transaction;
       enlist.push(owed);
     }
     return owed.item;
+  }
+
+  isOpen(transaction: string): boolean {
+    return this.#transactions.has(transaction);
   }
 
   /** T-02: ids of open transactions differ; one may be used again after COMMIT or ABORT. */
@@ -137,14 +147,24 @@ export class Ledger<Key, Item> {
   }
 
   commit(transaction: string): void {
-    for (const owed of this.#open(transaction)) owed.subscription.owed.delete(owed.key);
+    for (const owed of this.#open(transaction)) forget(owed);
     this.#transactions.delete(transaction);
   }
 
-  /** The deliveries it had enlisted wait again, in their old places (T-08). */
-  abort(transaction: string): void {
-    for (const owed of this.#open(transaction)) owed.transaction = undefined;
+  /**
+   * The deliveries it had enlisted wait again, in their old places (T-08). Answers those that cannot, because their
+   * subscription has ended: nobody will settle them now.
+   */
+  abort(transaction: string): Item[] {
+    const orphans: Item[] = [];
+    for (const owed of this.#open(transaction)) {
+      owed.transaction = undefined;
+      if (this.#subscriptions.get(owed.subscription.id) === owed.subscription) continue;
+      forget(owed);
+      orphans.push(owed.item);
+    }
     this.#transactions.delete(transaction);
+    return orphans;
   }
 
   #open(transaction: string): Owed<Key, Item>[] {
@@ -153,4 +173,8 @@ export class Ledger<Key, Item> {
       this.#fail('unknown-transaction', `there is no open transaction ${JSON.stringify(transaction)}`);
     return enlisted;
   }
+}
+
+function forget<Key, Item>(owed: Owed<Key, Item>): void {
+  if (owed.subscription.owed.get(owed.key) === owed) owed.subscription.owed.delete(owed.key);
 }

@@ -13,7 +13,7 @@ import type { Content } from './content.ts';
 import { DEFAULT_LIMITS, type Limits } from './decoder.ts';
 import { Encoder } from './encoder.ts';
 import { ProtocolError, type ProtocolErrorCode, quote } from './errors.ts';
-import { ACK_MODES, Frame, frame, SERVER_COMMANDS } from './frame.ts';
+import { ACK_MODES, Frame, frame, isHandshake, SERVER_COMMANDS } from './frame.ts';
 import { agree, formatHeartBeat, type HeartBeatOffer, parseHeartBeat } from './heart-beat.ts';
 import { Ledger, type Subscription } from './ledger.ts';
 import { type Fault, HEART_BEAT_EVENT, Session, type SessionOptions } from './session.ts';
@@ -26,7 +26,11 @@ export interface ServerLeniency {
   readonly lenientHeartBeat?: boolean | undefined;
   /** X-40: SUBSCRIBE without an id in 1.1 and 1.2. */
   readonly optionalSubscriptionId?: boolean | undefined;
-  /** X-50, X-45: ACK and NACK of what is not waiting are ignored. */
+  /** A-11: ACK and NACK in 1.1 may go without `subscription`. RabbitMQ takes them so. */
+  readonly optionalAckSubscription?: boolean | undefined;
+  /** X-45: ACK and NACK of what a subscription owed before its UNSUBSCRIBE are ignored. */
+  readonly ignoreLateAck?: boolean | undefined;
+  /** X-50: ACK and NACK of whatever is not waiting are ignored. */
   readonly ignoreUnknownAck?: boolean | undefined;
 }
 
@@ -40,11 +44,13 @@ export interface ServerStrictness {
 
 export interface ServerSessionOptions extends SessionOptions, ServerStrictness {
   readonly leniency?: (NonNullable<SessionOptions['leniency']> & ServerLeniency) | undefined;
-  /** Bounds before login (C-70): a head of 8 KiB unless given. */
+  /** Bounds before login (C-70): a head of 8 KiB and a body of as much unless given. */
   readonly loginLimits?: Partial<Limits> | undefined;
   readonly versions?: readonly Version[] | undefined;
   /** The gaps this server offers and asks for; shorter wishes are raised to them (M-50). Default 1000 ms each way. */
   readonly heartBeat?: HeartBeatOffer | undefined;
+  /** X-33: a client without heart-beats is given up after this silence. Milliseconds, default 0: never. */
+  readonly idleTimeoutMs?: number | undefined;
   /** Default 1000 (M-77). */
   readonly maxSubscriptions?: number | undefined;
   /** Open at a time; default 16 (T-07). */
@@ -73,17 +79,24 @@ export type ServerEvent<Item> =
   | (FromClient & {
       readonly type: 'settle';
       readonly outcome: 'ack' | 'nack';
-      /** What it covers, oldest first; empty only under `ignoreUnknownAck`. */
+      /** What it covers, oldest first; empty only under `ignoreLateAck` and `ignoreUnknownAck`. */
       readonly items: Item[];
+      /** The one they were delivered on, which may have ended since; undefined where `items` is empty. */
+      readonly subscription: ServerSubscription<Item> | undefined;
       readonly transaction: string | undefined;
     })
-  | (FromClient & { readonly type: 'begin' | 'commit' | 'abort'; readonly transaction: string })
+  | (FromClient & { readonly type: 'begin' | 'commit'; readonly transaction: string })
+  /** `orphans`: deliveries it had enlisted whose subscription has ended; nobody will settle them now. */
+  | (FromClient & { readonly type: 'abort'; readonly transaction: string; readonly orphans: Item[] })
   | (FromClient & { readonly type: 'disconnect' })
   | { readonly type: 'heart-beat' }
   | Fault;
 
 const LF = 10;
-const LOGIN_HEAD_BYTES = 8192;
+const LOGIN_LIMITS: Partial<Limits> = { maxHeadBytes: 8192, maxBodyBytes: 8192 };
+// What message() makes of a delivery: `ordinal.number`, behind the message id before 1.2.
+const ACK_ID = /^(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,14})$/;
+const MESSAGE_ID = /^\d{1,16}@(0|[1-9]\d{0,14})(?:\.(0|[1-9]\d{0,14}))?$/;
 
 export class ServerSession<Item = unknown> extends Session {
   readonly #options: ServerSessionOptions;
@@ -96,12 +109,13 @@ export class ServerSession<Item = unknown> extends Session {
   #theirs: HeartBeatOffer = { send: 0, expect: 0 };
   #negotiated: Version = '1.0';
   #deliveries = 0;
+  #faulted = false;
 
   constructor(options: ServerSessionOptions, now: number) {
     super(options, now, 'replace');
     this.#options = options;
     this.#versions = options.versions ?? VERSIONS;
-    this.decoder.limits = { maxHeadBytes: LOGIN_HEAD_BYTES, ...options.loginLimits };
+    this.decoder.limits = { ...LOGIN_LIMITS, ...options.loginLimits };
   }
 
   /** Open subscriptions by id. */
@@ -111,21 +125,24 @@ export class ServerSession<Item = unknown> extends Session {
 
   /** The next event, or undefined: more bytes are needed, or CONNECT waits for its answer. */
   next(now: number): ServerEvent<Item> | undefined {
-    if (this.current !== 'opening' && this.current !== 'connected') return undefined;
+    if (!this.hears() || this.current === 'connecting') return undefined;
     let heard: Frame | undefined;
     try {
-      const decoded = this.decoder.next();
-      if (decoded === undefined) {
-        this.watch(now);
-        return undefined;
-      }
+      const decoded = this.decode(now);
+      if (decoded === undefined) return undefined;
       if (!(decoded instanceof Frame)) return HEART_BEAT_EVENT;
       heard = decoded;
       return this.#hear(decoded);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      return { type: 'fault', error, receipt: heard?.get('receipt') };
+      this.#faulted = true; // `error` may still speak, but nothing more is heard (C-73)
+      const handshake = heard !== undefined && isHandshake(heard.command);
+      return { type: 'fault', error, receipt: handshake ? undefined : heard?.get('receipt') }; // N-16: CONNECT asks for none
     }
+  }
+
+  protected override hears(): boolean {
+    return super.hears() && this.current !== 'disconnecting' && !this.#faulted; // M-76
   }
 
   #hear(frame: Frame): ServerEvent<Item> {
@@ -167,12 +184,12 @@ export class ServerSession<Item = unknown> extends Session {
           frame,
           receipt,
           outcome: frame.command === 'ACK' ? 'ack' : 'nack',
-          items: this.#settle(frame, transaction),
+          ...this.#settle(frame, transaction),
           transaction,
         };
       }
       case 'BEGIN': {
-        const transaction = this.#required(frame, 'transaction');
+        const transaction = this.#required(frame, 'transaction', 'T-01');
         if (this.#ledger.transactions >= (this.#options.maxTransactions ?? 16)) {
           throw new ProtocolError(
             'too-many-transactions',
@@ -183,14 +200,13 @@ export class ServerSession<Item = unknown> extends Session {
         return { type: 'begin', frame, receipt, transaction };
       }
       case 'COMMIT': {
-        const transaction = this.#required(frame, 'transaction');
+        const transaction = this.#required(frame, 'transaction', 'T-01');
         this.#ledger.commit(transaction);
         return { type: 'commit', frame, receipt, transaction };
       }
       case 'ABORT': {
-        const transaction = this.#required(frame, 'transaction');
-        this.#ledger.abort(transaction);
-        return { type: 'abort', frame, receipt, transaction };
+        const transaction = this.#required(frame, 'transaction', 'T-01');
+        return { type: 'abort', frame, receipt, transaction, orphans: this.#ledger.abort(transaction) };
       }
       default:
         return { type: 'disconnect', frame, receipt };
@@ -235,8 +251,9 @@ export class ServerSession<Item = unknown> extends Session {
     return { type: 'connect', frame, version };
   }
 
-  /** Answers CONNECT with CONNECTED and lets the stream go on. */
+  /** Answers CONNECT with CONNECTED and lets the stream go on; does nothing on a session that has ended meanwhile. */
   accept(answer: { session?: string; server?: string }, now: number): void {
+    if (this.current !== 'connecting') return;
     const version = this.#negotiated;
     const mine = this.#options.heartBeat ?? { send: 1000, expect: 1000 };
     const headers: [string, string][] = [['version', version]];
@@ -271,39 +288,60 @@ export class ServerSession<Item = unknown> extends Session {
     if (this.version !== '1.0' && !this.#options.leniency?.optionalSubscriptionId) {
       throw new ProtocolError('missing-header', 'UNSUBSCRIBE needs an id', { rule: 'F-08' });
     }
-    return this.#ledger.unsubscribeFrom(this.#required(frame, 'destination'));
+    return this.#ledger.unsubscribeFrom(this.#required(frame, 'destination', 'F-08'));
   }
 
-  #settle(frame: Frame, transaction: string | undefined): Item[] {
+  #settle(
+    frame: Frame,
+    transaction: string | undefined,
+  ): { items: Item[]; subscription: ServerSubscription<Item> | undefined } {
     try {
       const [subscription, number] = this.#delivery(frame);
-      return this.#ledger.settle(subscription, number, transaction);
+      return { items: this.#ledger.settle(subscription, number, transaction), subscription };
     } catch (error) {
-      const ignored =
-        error instanceof ProtocolError && error.code === 'unknown-ack' && this.#options.leniency?.ignoreUnknownAck;
-      if (ignored) return [];
+      if (!(error instanceof ProtocolError) || error.code !== 'unknown-ack') throw error;
+      const { ignoreUnknownAck, ignoreLateAck } = this.#options.leniency ?? {};
+      if (ignoreUnknownAck || (ignoreLateAck && this.#isLate(frame))) return { items: [], subscription: undefined };
       throw error;
     }
   }
 
+  // Its subscription has ended; ordinals and numbers only count up.
+  #isLate(frame: Frame): boolean {
+    const [ordinal, number] = this.#named(frame);
+    return ordinal < this.#ledger.ordinals && !this.#byOrdinal.has(ordinal) && number < this.#deliveries;
+  }
+
+  // What the client calls the delivery: the ordinal of its subscription and its own number, NaN where it says none.
+  #named(frame: Frame): [ordinal: number, number: number] {
+    const text = frame.get(this.version === '1.2' ? 'id' : 'message-id') ?? '';
+    const match = (this.version === '1.2' ? ACK_ID : MESSAGE_ID).exec(text);
+    return [Number(match?.[1] ?? Number.NaN), Number(match?.[2] ?? Number.NaN)];
+  }
+
   // 1.2: id is our ack header. 1.1: message-id and subscription. 1.0: message-id alone (A-10, A-11, A-12).
   #delivery(frame: Frame): [subscription: ServerSubscription<Item>, number: number] {
-    const text = this.#required(frame, this.version === '1.2' ? 'id' : 'message-id', 'A-12');
-    const named = this.version === '1.1' ? this.#required(frame, 'subscription', 'A-11') : undefined;
-    if (named !== undefined) {
-      const subscription = this.#ledger.subscriptions.get(named);
-      if (subscription === undefined)
-        throw new ProtocolError('unknown-ack', `there is no subscription ${quote(named)}`);
-      if (subscription.ack === 'auto')
-        throw new ProtocolError('ack-on-auto', `subscription ${quote(named)} acknowledges by itself`);
-    }
-    const match = /^(?:[^@]*@)?(\d{1,15})\.(\d{1,15})$/.exec(text);
-    const ordinal = Number(match?.[1] ?? -1);
-    const subscription = this.#byOrdinal.get(ordinal);
-    if (!match || subscription === undefined || (named !== undefined && named !== subscription.id)) {
+    const { version } = this;
+    const text =
+      version === '1.2'
+        ? this.#required(frame, 'id', 'A-12')
+        : this.#required(frame, 'message-id', version === '1.1' ? 'A-11' : 'A-10');
+    const id = version === '1.1' ? this.#acknowledged(frame) : undefined;
+    const [ordinal, number] = this.#named(frame);
+    const subscription = id === undefined ? this.#byOrdinal.get(ordinal) : this.#ledger.subscriptions.get(id);
+    if (subscription?.ack === 'auto')
+      throw new ProtocolError('ack-on-auto', `subscription ${quote(subscription.id)} acknowledges by itself`);
+    if (subscription === undefined || subscription.ordinal !== ordinal)
       throw new ProtocolError('unknown-ack', `${quote(text)} is no delivery that waits here`);
-    }
-    return [subscription, Number(match[2])];
+    return [subscription, number];
+  }
+
+  // A subscription that was let in without an id can be named by none.
+  #acknowledged(frame: Frame): string | undefined {
+    const { optionalAckSubscription, optionalSubscriptionId } = this.#options.leniency ?? {};
+    return optionalAckSubscription || optionalSubscriptionId
+      ? frame.get('subscription')
+      : this.#required(frame, 'subscription', 'A-11');
   }
 
   #transaction(frame: Frame): string | undefined {
@@ -319,9 +357,16 @@ export class ServerSession<Item = unknown> extends Session {
     return value;
   }
 
+  /** Opens a subscription that the client did not ask for in a frame: answers to a `reply-to` arrive on it. */
+  subscribeImplicitly(id: string, destination: string): ServerSubscription<Item> {
+    const subscription = this.#ledger.subscribe(id, destination, 'auto');
+    this.#byOrdinal.set(subscription.ordinal, subscription);
+    return subscription;
+  }
+
   /**
    * Writes a MESSAGE. `messageId` is the server's name for the message; `item` comes back when the client settles it
-   * (S-01 to S-03; `ack` iff the client must: A-06).
+   * (S-01 to S-03; `ack` iff the client must: A-06). Does nothing on a session that has ended.
    */
   message(
     subscription: ServerSubscription<Item>,
@@ -333,8 +378,8 @@ export class ServerSession<Item = unknown> extends Session {
     },
     item: Item,
   ): void {
-    const { encoder } = this;
-    const version = this.version as Version;
+    const { encoder, version } = this;
+    if (version === undefined || this.current === 'closed') return;
     encoder.bytes(this.#messageHead(subscription, message.destination));
     encoder.integer(message.id);
     if (subscription.ack !== 'auto') {
@@ -379,8 +424,12 @@ export class ServerSession<Item = unknown> extends Session {
     return head;
   }
 
-  /** Says that the frame which asked for it has been processed, and all before it received (R-02). */
+  /**
+   * Says that the frame which asked for it has been processed, and all before it received (R-02). Does nothing on a session
+   * that has ended: ERROR was the last word (C-73).
+   */
   receipt(id: string): void {
+    if (this.current === 'closed') return;
     this.encoder.ascii('RECEIPT\n');
     this.encoder.header('receipt-id', id);
     this.encoder.byte(LF);

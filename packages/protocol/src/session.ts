@@ -8,7 +8,7 @@
 // Pull events until there is none. What the peer did wrong is an event too (`fault`),
 // the last one there is.
 
-import { Decoder, type DecoderLeniency, type Limits } from './decoder.ts';
+import { type Decoded, Decoder, type DecoderLeniency, type Limits } from './decoder.ts';
 import { Encoder, type EncoderOptions } from './encoder.ts';
 import { ProtocolError } from './errors.ts';
 import { type HeartBeatPeriods, type KeepAlive, keepAlive } from './heart-beat.ts';
@@ -46,11 +46,12 @@ export abstract class Session {
   readonly #connectBy: number;
   readonly #frameTimeout: number;
   #keepAlive: KeepAlive | undefined;
+  readonly #idleTimeout: number;
   #frameBy = Number.POSITIVE_INFINITY;
-  #progress: Decoder['progress'] = 'idle';
+  #idleBy = Number.POSITIVE_INFINITY;
 
   constructor(
-    options: SessionOptions & { streamBodiesOver?: number | undefined },
+    options: SessionOptions & { streamBodiesOver?: number | undefined; idleTimeoutMs?: number | undefined },
     now: number,
     unrepresentable: 'throw' | 'replace',
   ) {
@@ -62,6 +63,7 @@ export abstract class Session {
     this.encoder = new Encoder({ ...options.leniency, unrepresentable });
     this.#tolerance = options.heartBeatTolerance ?? 2;
     this.#connectBy = now + ((options.connectTimeoutMs ?? 10_000) || Number.POSITIVE_INFINITY);
+    this.#idleTimeout = options.idleTimeoutMs || Number.POSITIVE_INFINITY;
     this.#frameTimeout = (options.frameTimeoutMs ?? 60_000) || Number.POSITIVE_INFINITY;
   }
 
@@ -92,15 +94,33 @@ export abstract class Session {
   /** Takes what came from the peer. Pull `next()` until there is none before the next call. */
   receive(bytes: Uint8Array, now: number): void {
     this.#keepAlive?.received(now);
-    this.decoder.push(bytes);
+    if (this.#idleBy !== Number.POSITIVE_INFINITY) this.#idleBy = now + this.#idleTimeout;
+    if (this.hears()) this.decoder.push(bytes);
   }
 
-  /** Call when `next()` has answered undefined: notes whether a frame is under way, for its deadline. */
-  protected watch(now: number): void {
-    const progress = this.decoder.progress;
-    if (progress === 'idle') this.#frameBy = Number.POSITIVE_INFINITY;
-    else if (progress === 'body' || this.#progress !== 'head') this.#frameBy = now + this.#frameTimeout;
-    this.#progress = progress;
+  /** The peer cannot be heard because we are not reading: its silence does not count. */
+  excuse(now: number): void {
+    this.#keepAlive?.received(now);
+    if (this.#idleBy !== Number.POSITIVE_INFINITY) this.#idleBy = now + this.#idleTimeout;
+    if (this.#frameBy !== Number.POSITIVE_INFINITY) this.#frameBy = now + this.#frameTimeout;
+  }
+
+  /** False once whatever comes is dropped, and not even kept (C-73). */
+  protected hears(): boolean {
+    return this.current !== 'closed';
+  }
+
+  /** What comes next from the decoder; notes whether a frame is under way, for its deadline. */
+  protected decode(now: number): Decoded | undefined {
+    const decoded = this.decoder.next();
+    if (decoded !== undefined) this.#frameBy = Number.POSITIVE_INFINITY;
+    else {
+      const { progress } = this.decoder;
+      // The deadline of a head is that of its first byte (M-30); a body has a new one with every piece (M-37).
+      if (progress === 'body' || (progress === 'head' && this.#frameBy === Number.POSITIVE_INFINITY))
+        this.#frameBy = now + this.#frameTimeout;
+    }
+    return decoded;
   }
 
   /** Bytes that wait for `take`. */
@@ -119,16 +139,20 @@ export abstract class Session {
     if (this.current === 'closed') return Number.POSITIVE_INFINITY;
     const connect =
       this.current === 'opening' || this.current === 'connecting' ? this.#connectBy : Number.POSITIVE_INFINITY;
-    return Math.min(connect, this.#frameBy, this.#keepAlive?.deadline ?? Number.POSITIVE_INFINITY);
+    return Math.min(connect, this.#frameBy, this.#idleBy, this.#keepAlive?.deadline ?? Number.POSITIVE_INFINITY);
   }
 
   /** Writes a heart-beat where one is due. Answers the reason to give the peer up, or undefined. */
   tick(now: number): ProtocolError | undefined {
+    if (this.current === 'closed') return undefined;
     if ((this.current === 'opening' || this.current === 'connecting') && now >= this.#connectBy) {
       return new ProtocolError('connect-timeout', 'the peer took too long to connect');
     }
     if (now >= this.#frameBy) return new ProtocolError('frame-timeout', 'a frame was begun and not finished');
-    switch (this.current === 'closed' ? 'fine' : this.#keepAlive?.check(now)) {
+    if (now >= this.#idleBy) {
+      return new ProtocolError('silent-peer', `nothing came for ${this.#idleTimeout} ms`, { rule: 'X-33' });
+    }
+    switch (this.#keepAlive?.check(now)) {
       case 'lost':
         return new ProtocolError('silent-peer', `nothing came for ${this.heartBeat.in} ms and the tolerance`);
       case 'beat':
@@ -147,6 +171,7 @@ export abstract class Session {
     this.current = 'connected';
     this.decoder.version = version;
     this.encoder.version = version;
+    if (periods.in === 0) this.#idleBy = now + this.#idleTimeout; // otherwise heart-beats tell the dead from the idle
     if (periods.in > 0 || periods.out > 0) this.#keepAlive = keepAlive(periods, now, { tolerance: this.#tolerance });
   }
 }

@@ -1,0 +1,640 @@
+// One connection, from CONNECT to its end: events of the session become work for the
+// engine, and what the engine delivers becomes frames.
+//
+//   channel ─► session ─► handle ─► work ─► engine.commit ─► in order: receipts
+//   channel ◄─ flush ◄─── session.message ◄── deliver ◄───── engine
+//
+// SENDs and settlements of one chunk are one piece of work. Whatever must be answered
+// waits in `#tail`, in the order it was asked for (R-04). Output is written once a
+// turn, after the whole turn's input has been read.
+
+import {
+  type Encoder,
+  type Frame,
+  ProtocolError,
+  quote,
+  type ServerEvent,
+  type ServerSession,
+  type ServerSubscription,
+} from '@stompbox/protocol';
+import type { Channel } from '@stompbox/transport';
+import type { Identity } from './access.ts';
+import {
+  type Delivery,
+  type Destination,
+  type Engine,
+  EngineError,
+  type Feed,
+  type Send,
+  type Settlement,
+} from './engine/engine.ts';
+import type { BrokerLimits } from './limits.ts';
+import { Refusal } from './refusal.ts';
+import { Router } from './router.ts';
+
+/** What a peer needs of its broker. */
+export interface PeerOwner {
+  readonly engine: Engine;
+  readonly limits: BrokerLimits;
+  readonly server: string;
+  now(): number;
+  /** Calls `run` after `ms`; the answer cancels. */
+  schedule(ms: number, run: () => void): () => void;
+  /** Calls `peer.flush()` at the end of this turn. */
+  flushLater(peer: Peer): void;
+  authenticate(peer: Peer, frame: Frame): Promise<Identity>;
+  allows(identity: Identity, verb: 'send' | 'subscribe', destination: string): boolean;
+  isOpen(connection: string): boolean;
+  /** Drops a temporary queue and what is in it. */
+  discard(queue: string): void;
+  count(what: Counted, n: number): void;
+  /** A failure that is nobody's but ours. */
+  unexpected(error: unknown): void;
+  closed(peer: Peer): void;
+}
+
+/** What a broker counts. */
+export type Counted = 'received' | 'delivered' | 'acked' | 'nacked' | 'errors' | 'droppedReplies';
+
+/** A subscription as the broker keeps it. */
+interface Consumer {
+  readonly subscription: ServerSubscription<Delivery>;
+  readonly feed: Promise<Feed>;
+  /** The feed once it may deliver: after the RECEIPT of the SUBSCRIBE (F-11). */
+  ready: Feed | undefined;
+  open: boolean;
+  /** Deliveries the client still allows (prefetch; without bound for `auto`) and the engine was not asked for. */
+  window: number;
+  /** Deliveries the engine was asked for and has not made. */
+  asked: number;
+}
+
+interface Transaction {
+  readonly sends: Send[];
+  readonly settlements: Settlement[];
+  readonly credits: Map<Consumer, number>;
+  frames: number;
+  bytes: number;
+}
+
+/** What one chunk has asked for so far. */
+interface Batch extends Pick<Transaction, 'credits'> {
+  readonly sends: Send[];
+  readonly settlements: Settlement[];
+  /** Receipts, and how many of `sends` came before each. */
+  readonly receipts: { readonly id: string; readonly after: number }[];
+}
+
+const emptyBatch = (): Batch => ({ sends: [], settlements: [], receipts: [], credits: new Map() });
+
+// Asking for few at a time keeps what the engine hands over bounded by what the client reads.
+const CREDIT = 2;
+// Input whose effect is still awaited, above which a connection is not read.
+const MAX_IN_FLIGHT_BYTES = 256 * 1024;
+// What is still read, and dropped, of a client that we have said our last words to (E-05).
+const MAX_AFTER_END_BYTES = 64 * 1024;
+
+export class Peer {
+  /** Unique in the broker; the client knows it as `session`. */
+  readonly id: string;
+  readonly channel: Channel;
+  readonly #owner: PeerOwner;
+  readonly #session: ServerSession<Delivery>;
+  readonly #router: Router;
+  readonly #consumers = new Map<ServerSubscription<Delivery>, Consumer>();
+  readonly #transactions = new Map<string, Transaction>();
+  #identity: Identity | undefined;
+
+  #batch = emptyBatch();
+  #tail: Promise<void> = Promise.resolve();
+  #receiptAtFault: string | undefined;
+  #chunkBytes = 0;
+  #inFlightBytes = 0;
+  #paused = false;
+
+  #channelBytes = 0; // what the channel held after the last flush
+  #choked = false;
+
+  #ending = false; // no more input is acted on
+  #ended = false; // the last words are out
+  #gone = false;
+  #afterEndBytes = 0;
+  #cancelTimer: (() => void) | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  constructor(id: string, channel: Channel, owner: PeerOwner, session: ServerSession<Delivery>, scratch: Encoder) {
+    this.id = id;
+    this.channel = channel;
+    this.#owner = owner;
+    this.#session = session;
+    const { maxDestinationBytes, maxTempQueues } = owner.limits;
+    const options = {
+      connection: id,
+      maxDestinationBytes,
+      maxTempQueues,
+      allows: (verb: 'send' | 'subscribe', destination: string) =>
+        this.#identity !== undefined && owner.allows(this.#identity, verb, destination),
+      isOpen: (connection: string) => owner.isOpen(connection),
+    };
+    this.#router = new Router(options, scratch);
+    channel.open({
+      data: (bytes) => this.#data(bytes),
+      drain: () => this.#drained(),
+      ended: () => this.#halfClosed(),
+      closed: () => this.#closed(),
+    });
+    this.#arm();
+  }
+
+  // --- input: session events become work
+
+  #data(bytes: Uint8Array): void {
+    if (this.#ending) {
+      this.#afterEndBytes += bytes.length;
+      if (this.#afterEndBytes > MAX_AFTER_END_BYTES) this.channel.destroy();
+      return;
+    }
+    this.#session.receive(bytes, this.#owner.now());
+    this.#chunkBytes += bytes.length;
+    this.#pump();
+  }
+
+  #pump(): void {
+    const now = this.#owner.now();
+    while (!this.#ending) {
+      const event = this.#session.next(now);
+      if (event === undefined) break;
+      try {
+        this.#handle(event);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        this.#fail(error, this.#receiptAtFault);
+      }
+    }
+    this.#commitBatch();
+    this.#arm();
+  }
+
+  #handle(event: ServerEvent<Delivery>): void {
+    if (event.type === 'heart-beat') return;
+    if (event.type === 'fault') {
+      this.#fail(event.error, event.receipt);
+      return;
+    }
+    if (event.type === 'connect') {
+      this.#connect(event.frame);
+      return;
+    }
+    const { receipt } = event;
+    this.#receiptAtFault = receipt;
+    if (event.type === 'send') {
+      this.#send(event);
+      return;
+    }
+    if (event.type === 'settle') {
+      this.#settle(event);
+      return;
+    }
+    this.#commitBatch(); // what follows takes its turn behind what came before
+    switch (event.type) {
+      case 'subscribe':
+        this.#subscribe(event.frame, event.subscription, receipt);
+        return;
+      case 'unsubscribe':
+        this.#unsubscribe(event.subscription, event.owed, receipt);
+        return;
+      case 'begin':
+        this.#transactions.set(event.transaction, {
+          sends: [],
+          settlements: [],
+          credits: new Map(),
+          frames: 0,
+          bytes: 0,
+        });
+        this.#answer(undefined, receipt);
+        return;
+      case 'commit':
+        this.#commit(event.transaction, receipt);
+        return;
+      case 'abort':
+        this.#transactions.delete(event.transaction);
+        this.#answer(this.#putBack(event.orphans), receipt);
+        return;
+      case 'disconnect':
+        this.#ending = true;
+        this.#answer(undefined, receipt);
+        this.#later(undefined, () => this.#end());
+    }
+  }
+
+  #connect(frame: Frame): void {
+    const accepted = this.#owner.authenticate(this, frame).then(
+      (identity) => {
+        if (this.#gone || this.#ending) return;
+        this.#identity = identity;
+        this.#session.accept({ session: this.id, server: this.#owner.server }, this.#owner.now());
+        this.#said();
+        this.#pump();
+      },
+      (cause: unknown) => {
+        // N-17: no hint what was wrong.
+        this.#fail(new Refusal('access-refused', 'the login was refused', { cause }), undefined, 1008);
+      },
+    );
+    this.#later(accepted, () => {});
+  }
+
+  #send(event: ServerEvent<Delivery> & { type: 'send' }): void {
+    const { frame, destination, transaction, receipt } = event;
+    this.#owner.count('received', 1);
+    const replies = this.#router.replyQueue(frame);
+    if (replies !== undefined) this.#expectReplies(replies);
+    const send = this.#router.send(frame, destination);
+    if (send === undefined) this.#owner.count('droppedReplies', 1);
+    else if (transaction === undefined) this.#batch.sends.push(send);
+    else {
+      const enlisting = this.#enlist(transaction);
+      enlisting.bytes += send.content.bytes.length;
+      const { maxTransactionBytes } = this.#owner.limits;
+      if (enlisting.bytes > maxTransactionBytes) {
+        throw new Refusal(
+          'limit',
+          `the transaction holds more than ${maxTransactionBytes} bytes (maxTransactionBytes)`,
+        );
+      }
+      enlisting.sends.push(send);
+    }
+    if (receipt !== undefined) this.#batch.receipts.push({ id: receipt, after: this.#batch.sends.length });
+  }
+
+  #settle(event: ServerEvent<Delivery> & { type: 'settle' }): void {
+    const { items, transaction, receipt, subscription } = event;
+    const outcome = event.outcome === 'ack' ? 'ack' : event.frame.get('requeue') === 'false' ? 'reject' : 'nack';
+    const { settlements, credits } = transaction === undefined ? this.#batch : this.#enlist(transaction);
+    for (const delivery of items) settlements.push({ delivery, outcome });
+    const consumer = subscription && this.#consumers.get(subscription);
+    if (consumer !== undefined) credits.set(consumer, (credits.get(consumer) ?? 0) + items.length);
+    this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
+    if (receipt !== undefined) this.#batch.receipts.push({ id: receipt, after: this.#batch.sends.length });
+  }
+
+  #enlist(name: string): Transaction {
+    const transaction = this.#transactions.get(name);
+    if (transaction === undefined) throw new Refusal('limit', `transaction ${name} is not open`); // the session has seen to it
+    const { maxTransactionFrames } = this.#owner.limits;
+    if (++transaction.frames > maxTransactionFrames) {
+      throw new Refusal(
+        'limit',
+        `the transaction holds more than ${maxTransactionFrames} frames (maxTransactionFrames)`,
+      );
+    }
+    return transaction;
+  }
+
+  #commit(name: string, receipt: string | undefined): void {
+    const transaction = this.#transactions.get(name);
+    this.#transactions.delete(name);
+    if (transaction === undefined) return;
+    const { sends, settlements } = transaction;
+    this.#slow(
+      this.#owner.engine.commit({ sends, settlements, atomic: true }),
+      () => this.#receipts(receipt),
+      () => receipt,
+    );
+    this.#giveCredit(transaction.credits);
+  }
+
+  // All that this chunk sent and settled, as one piece of work.
+  #commitBatch(): void {
+    const batch = this.#batch;
+    const { sends, settlements, receipts } = batch;
+    if (sends.length === 0 && settlements.length === 0 && receipts.length === 0) {
+      this.#chunkBytes = 0;
+      return;
+    }
+    this.#batch = emptyBatch();
+    const done = this.#owner.engine.commit({ sends, settlements, atomic: false });
+    this.#slow(
+      done,
+      () => {
+        for (const { id } of receipts) this.#session.receipt(id);
+        if (receipts.length > 0) this.#said();
+      },
+      (at) => {
+        // Those before the refused one stand, and get their receipts.
+        for (const { id, after } of receipts) if (after <= at) this.#session.receipt(id);
+        return receipts.find(({ after }) => after === at + 1)?.id;
+      },
+    );
+    this.#giveCredit(batch.credits);
+  }
+
+  // Waits for work in its turn, and does not read on while too much of it is under way. A client that owes settlements is
+  // read all the same: they may be what the engine is waiting for.
+  #slow(work: Promise<void>, done: () => void, failed: (at: number) => string | undefined): void {
+    const bytes = this.#chunkBytes;
+    this.#chunkBytes = 0;
+    this.#inFlightBytes += bytes;
+    this.#later(
+      work.then(
+        () => {
+          this.#inFlightBytes -= bytes;
+          this.#resume();
+        },
+        (error: unknown) => {
+          this.#inFlightBytes -= bytes;
+          throw error;
+        },
+      ),
+      done,
+      failed,
+    );
+    if (this.#inFlightBytes > MAX_IN_FLIGHT_BYTES && !this.#paused && !this.#owes()) {
+      this.#paused = true;
+      this.channel.pause();
+    }
+  }
+
+  #owes(): boolean {
+    for (const { subscription } of this.#consumers.values()) if (subscription.owed.size > 0) return true;
+    return false;
+  }
+
+  #resume(): void {
+    if (!this.#paused || this.#inFlightBytes > MAX_IN_FLIGHT_BYTES / 2) return;
+    this.#paused = false;
+    this.#session.excuse(this.#owner.now());
+    this.channel.resume();
+  }
+
+  // --- answers: in the order they were asked for (R-04)
+
+  // Runs `done` when `work` and everything before it is over; what fails becomes the one ERROR.
+  #later(work: Promise<unknown> | undefined, done: () => void, failed?: (at: number) => string | undefined): void {
+    this.#tail = this.#tail
+      .then(() => work)
+      .then(done)
+      .catch((error: unknown) => {
+        const at = error instanceof EngineError ? error.at : 0;
+        this.#failNow(error, failed?.(at));
+      });
+  }
+
+  #answer(work: Promise<unknown> | undefined, receipt: string | undefined): void {
+    if (work !== undefined || receipt !== undefined)
+      this.#later(
+        work,
+        () => this.#receipts(receipt),
+        () => receipt,
+      );
+  }
+
+  #receipts(receipt: string | undefined): void {
+    if (receipt === undefined || this.#ended) return;
+    this.#session.receipt(receipt);
+    this.#said();
+  }
+
+  // --- subscriptions
+
+  #subscribe(frame: Frame, subscription: ServerSubscription<Delivery>, receipt: string | undefined): void {
+    const destination = this.#router.subscribe(frame, subscription.destination);
+    const consumer = this.#open(
+      subscription,
+      destination,
+      subscription.ack === 'auto' ? Number.POSITIVE_INFINITY : this.#prefetch(frame),
+    );
+    this.#later(
+      consumer.feed,
+      () => this.#receipts(receipt),
+      () => receipt,
+    );
+    this.#start(consumer);
+  }
+
+  #open(subscription: ServerSubscription<Delivery>, destination: Destination, window: number): Consumer {
+    const consumer: Consumer = {
+      subscription,
+      feed: this.#owner.engine.open({
+        destination,
+        acknowledged: subscription.ack !== 'auto',
+        deliver: (delivery) => this.#deliver(consumer, delivery),
+        ended: (error) => this.#fail(error, undefined),
+      }),
+      ready: undefined,
+      open: true,
+      window,
+      asked: 0,
+    };
+    this.#consumers.set(subscription, consumer);
+    return consumer;
+  }
+
+  #start(consumer: Consumer): void {
+    this.#later(consumer.feed, () => {
+      void consumer.feed.then((feed) => {
+        consumer.ready = feed;
+        if (consumer.open) this.#ask(consumer);
+      });
+    });
+  }
+
+  // RabbitMQ's, ActiveMQ's and our own word for it.
+  #prefetch(frame: Frame): number {
+    const { defaultPrefetch, maxPrefetch } = this.#owner.limits;
+    const text = frame.get('prefetch-count') ?? frame.get('activemq.prefetchSize');
+    if (text === undefined) return defaultPrefetch;
+    if (!/^[1-9]\d{0,8}$/.test(text)) throw new Refusal('bad-header', `prefetch ${quote(text)} is no positive integer`);
+    return Math.min(Number(text), maxPrefetch);
+  }
+
+  #unsubscribe(subscription: ServerSubscription<Delivery>, owed: Delivery[], receipt: string | undefined): void {
+    this.#answer(this.#leave(subscription, owed), receipt);
+  }
+
+  #leave(subscription: ServerSubscription<Delivery>, owed: Iterable<Delivery>): Promise<void> | undefined {
+    const consumer = this.#consumers.get(subscription);
+    if (consumer === undefined) return undefined;
+    this.#consumers.delete(subscription);
+    consumer.open = false;
+    return consumer.feed.then((feed) => feed.close(owed));
+  }
+
+  // The subscription that answers to `reply-to:/temp-queue/x` arrive on, unless the client has made one (conformance 6.6).
+  #expectReplies(name: string): void {
+    const destination = this.#router.temporaryQueue(name);
+    const id = destination.text;
+    if (this.#session.subscriptions.has(id)) return;
+    for (const { subscription } of this.#consumers.values()) if (subscription.destination === destination.text) return;
+    this.#start(this.#open(this.#session.subscribeImplicitly(id, id), destination, Number.POSITIVE_INFINITY));
+  }
+
+  #putBack(orphans: readonly Delivery[]): Promise<void> | undefined {
+    if (orphans.length === 0) return undefined;
+    const settlements = orphans.map((delivery) => ({ delivery, outcome: 'nack' as const }));
+    return this.#owner.engine.commit({ sends: [], settlements, atomic: false });
+  }
+
+  // --- deliveries
+
+  #deliver(consumer: Consumer, delivery: Delivery): void {
+    this.#session.message(consumer.subscription, delivery, delivery);
+    this.#owner.count('delivered', 1);
+    consumer.asked--;
+    this.#said();
+    this.#ask(consumer);
+  }
+
+  // Asks the engine for more, as far as the client's window and the room for output allow (M-90, M-91).
+  #ask(consumer: Consumer): void {
+    if (this.#choked || consumer.ready === undefined || consumer.asked >= CREDIT || consumer.window === 0) return;
+    if (this.#session.pending + this.#channelBytes > this.#owner.limits.maxOutputBytes) {
+      this.#choked = true;
+      return;
+    }
+    const n = Math.min(consumer.window, CREDIT - consumer.asked);
+    consumer.window -= n;
+    consumer.asked += n;
+    consumer.ready.request(n);
+  }
+
+  #giveCredit(credits: Map<Consumer, number>): void {
+    for (const [consumer, n] of credits) {
+      consumer.window += n;
+      if (consumer.open) this.#ask(consumer);
+    }
+  }
+
+  // --- output
+
+  #said(): void {
+    if (this.channel.framed) this.flush();
+    else this.#owner.flushLater(this);
+  }
+
+  /** Hands what was said to the channel. */
+  flush(): void {
+    if (this.#session.pending > 0) this.channel.write(this.#session.take(this.#owner.now()));
+    this.#channelBytes = this.channel.buffered;
+    if (this.#choked) this.#unchoke();
+  }
+
+  #drained(): void {
+    this.#channelBytes = this.channel.buffered;
+    this.#unchoke();
+  }
+
+  #unchoke(): void {
+    if (this.#channelBytes > this.#owner.limits.maxOutputBytes / 2) return;
+    this.#choked = false;
+    for (const consumer of this.#consumers.values()) this.#ask(consumer);
+  }
+
+  // --- time
+
+  #arm(): void {
+    const at = this.#session.deadline;
+    if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY) return;
+    this.#cancelTimer?.();
+    this.#timerAt = at;
+    this.#cancelTimer = this.#owner.schedule(Math.max(0, at - this.#owner.now()), () => this.#tick());
+  }
+
+  #tick(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#cancelTimer = undefined;
+    const now = this.#owner.now();
+    if (this.#paused) this.#session.excuse(now);
+    const lost = this.#session.tick(now);
+    if (lost !== undefined) {
+      this.#fail(lost, undefined);
+      return;
+    }
+    this.flush();
+    this.#arm();
+  }
+
+  // --- the end
+
+  /** No more input; what was asked for is answered, then ERROR, then the close. Settles when the channel has closed. */
+  stop(message: string): Promise<void> {
+    this.#fail(new Refusal('closing', message), undefined, 1001);
+    return this.#departure;
+  }
+
+  // In its turn: what came before is answered first.
+  #fail(error: Error & { readonly code: string }, receipt: string | undefined, closeCode?: number): void {
+    if (this.#ending) return;
+    this.#ending = true;
+    this.#commitBatch();
+    this.#later(undefined, () => this.#failNow(error, receipt, closeCode));
+  }
+
+  #failNow(error: unknown, receipt: string | undefined, closeCode?: number): void {
+    this.#ending = true;
+    if (this.#ended) return;
+    const known = error instanceof ProtocolError || error instanceof Refusal || error instanceof EngineError;
+    if (!known) this.#owner.unexpected(error);
+    this.#owner.count('errors', 1);
+    this.#session.error(known ? error : { code: 'internal', message: 'the broker failed; its log says how' }, receipt);
+    this.#end(closeCode ?? closeCodeOf(error));
+  }
+
+  // E-05: flush, close our side, and leave the other a while to read it.
+  #end(closeCode = 1000): void {
+    if (this.#ended) return;
+    this.flush();
+    this.#ended = this.#ending = true;
+    this.#session.close();
+    this.#undo();
+    if (this.#paused) this.channel.resume();
+    this.channel.end(closeCode);
+    this.#cancelTimer?.();
+    this.#cancelTimer = this.#owner.schedule(this.#owner.limits.lingerMs, () => this.channel.destroy());
+  }
+
+  #halfClosed(): void {
+    if (this.#ending) return;
+    // E-09, E-10: what came whole is answered before we go.
+    this.#ending = true;
+    this.#later(undefined, () => this.#end());
+  }
+
+  #closed(): void {
+    if (this.#gone) return;
+    this.#gone = this.#ending = this.#ended = true;
+    this.#cancelTimer?.();
+    this.#session.close();
+    this.#undo();
+    this.#owner.closed(this);
+    this.#left();
+  }
+
+  // E-07: deliveries go back, transactions are void, temporary queues disappear.
+  #undo(): void {
+    const enlisted = [...this.#transactions.values()].flatMap(({ settlements }) =>
+      settlements.map(({ delivery }) => delivery),
+    );
+    this.#transactions.clear();
+    const owed = new Set(enlisted);
+    for (const [subscription] of this.#consumers) {
+      const mine = [...subscription.owed.values()].map(({ item }) => item);
+      for (const delivery of mine) owed.delete(delivery);
+      void this.#leave(subscription, mine)?.catch((error: unknown) => this.#owner.unexpected(error));
+    }
+    void this.#putBack([...owed])?.catch((error: unknown) => this.#owner.unexpected(error));
+    for (const name of this.#router.temporary) this.#owner.discard(name);
+  }
+
+  #left!: () => void;
+  readonly #departure = new Promise<void>((resolve) => {
+    this.#left = resolve;
+  });
+}
+
+// W-09
+function closeCodeOf(error: unknown): number {
+  if (error instanceof Refusal) return error.code === 'limit' ? 1009 : 1008;
+  if (error instanceof ProtocolError) return /too-large|too-long|too-many/.test(error.code) ? 1009 : 1002;
+  return 1011;
+}
