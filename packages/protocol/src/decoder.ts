@@ -293,6 +293,7 @@ export class Decoder {
     this.#base += shift;
     this.#scan -= shift;
     this.#lineStart -= shift;
+    if (this.#colon >= 0) this.#colon -= shift;
     for (let i = 0; i < this.#markCount; i++) (this.#marks[i] as number) -= shift;
     this.#bytes = bytes;
     this.#at = 0;
