@@ -2,3 +2,4 @@
 // Real brokers are behind `testkit/peers`, so that a unit test does not load them.
 
 export { type Cut, cuts, inPieces } from './cuts.ts';
+export { connected, events, hear, type Listener, only, SessionPair, type SessionPairOptions } from './session-pair.ts';
