@@ -84,8 +84,8 @@ export class Content {
       for (const [name, value] of headers)
         if (name !== 'content-length' && !without.has(name)) scratch.header(name, value);
     } else {
-      const { bytes, marks } = wire;
-      for (let i = 0; i < marks.length; i += 4) {
+      const { bytes, marks, from, to } = wire;
+      for (let i = from; i < to; i += 4) {
         const start = marks[i] as number;
         const nameEnd = marks[i + 1] as number;
         if (CONTENT_LENGTH.hasAt(bytes, start, nameEnd) || without.hasAt(bytes, start, nameEnd)) continue;
@@ -101,7 +101,7 @@ export class Content {
     return new Content(
       scratch.take(),
       bodyAt,
-      wire !== undefined && !wire.escaped && extra.length === 0 ? true : undefined,
+      wire !== undefined && !wire.traits.escaped && extra.length === 0 ? true : undefined,
     );
   }
 

@@ -110,6 +110,9 @@ const COLON = 58;
 const BACKSLASH = 92;
 const R = 114;
 
+// Room for about a hundred frames of ten headers.
+const MARKS = 4096;
+
 // What a byte of the head needs: nothing, or a second look.
 const SPECIAL = new Uint8Array(256).fill(1, 128);
 for (const c of [0, LF, CR, COLON, BACKSLASH]) SPECIAL[c] = 1;
@@ -178,8 +181,10 @@ export class Decoder {
   #ascii = true;
   #escaped = false;
   #canonical = true;
-  #marks = new Int32Array(64);
-  #markCount = 0;
+  // Marks of many frames share one array, so that a frame costs none of its own.
+  #marks: Int32Array = new Int32Array(MARKS);
+  #markStart = 0; // the first of this frame
+  #markEnd = 0;
   #length: number | undefined; // content-length
 
   // The body under way.
@@ -294,7 +299,7 @@ export class Decoder {
     this.#scan -= shift;
     this.#lineStart -= shift;
     if (this.#colon >= 0) this.#colon -= shift;
-    for (let i = 0; i < this.#markCount; i++) (this.#marks[i] as number) -= shift;
+    for (let i = this.#markStart; i < this.#markEnd; i++) (this.#marks[i] as number) -= shift;
     this.#bytes = bytes;
     this.#at = 0;
     this.#end = end;
@@ -345,7 +350,7 @@ export class Decoder {
       this.#unescapes = false;
       this.#ascii = this.#canonical = true;
       this.#escaped = false;
-      this.#markCount = 0;
+      this.#markStart = this.#markEnd;
       this.#length = undefined;
       return undefined;
     }
@@ -497,8 +502,8 @@ export class Decoder {
       this.#fail('header-without-colon', `the header line ${text} has no colon`, start);
     }
     if (colon === start) this.#fail('empty-header-name', 'a header line begins with a colon', start);
-    const count = this.#markCount;
-    if (count >> 2 >= this.#limits.maxHeaders)
+    const mark = this.#markEnd;
+    if ((mark - this.#markStart) >> 2 >= this.#limits.maxHeaders)
       this.#fail('too-many-headers', `there are more than ${this.#limits.maxHeaders} header lines`, start);
     if (!this.#canonical && this.#leniency.rejectRawColon && this.#unescapes) {
       const second = this.#bytes.subarray(colon + 1, lineEnd).indexOf(COLON);
@@ -510,18 +515,24 @@ export class Decoder {
       while (from < to && isBlank(this.#bytes[from] as number)) from++;
       if (this.#leniency.trim10 === 'both') while (to > from && isBlank(this.#bytes[to - 1] as number)) to--;
     }
-    if (count + 4 > this.#marks.length) {
-      const grown = new Int32Array(this.#marks.length * 2);
-      grown.set(this.#marks);
-      this.#marks = grown;
-    }
+    if (mark + 4 > this.#marks.length) this.#moreMarks();
     const marks = this.#marks;
-    marks[count] = start;
-    marks[count + 1] = colon;
-    marks[count + 2] = from;
-    marks[count + 3] = to;
-    this.#markCount = count + 4;
+    const at = this.#markEnd;
+    marks[at] = start;
+    marks[at + 1] = colon;
+    marks[at + 2] = from;
+    marks[at + 3] = to;
+    this.#markEnd = at + 4;
     if (colon - start === 14 && this.#bytes[start] === 99 && this.#isContentLength(start)) this.#announce(from, to);
+  }
+
+  // Earlier frames keep the old array; this one's marks move.
+  #moreMarks(): void {
+    const own = this.#marks.subarray(this.#markStart, this.#markEnd);
+    this.#marks = new Int32Array(Math.max(MARKS, own.length * 2));
+    this.#marks.set(own);
+    this.#markStart = 0;
+    this.#markEnd = own.length;
   }
 
   #isContentLength(start: number): boolean {
@@ -581,10 +592,16 @@ export class Decoder {
             canonical: this.#canonical && utf8 === 'strict',
             utf8,
           };
-    this.#headers = Headers.fromWire(this.#bytes, this.#marks.slice(0, this.#markCount), traits);
+    this.#headers = Headers.fromWire({
+      bytes: this.#bytes,
+      marks: this.#marks,
+      from: this.#markStart,
+      to: this.#markEnd,
+      traits,
+    });
     this.#stage = 'body';
     this.#at = this.#scan;
-    this.#markCount = 0;
+    this.#markStart = this.#markEnd;
   }
 
   #checkUtf8(blank: number): void {

@@ -5,7 +5,7 @@
 // checked every byte and noted where each line's name and value lie (`marks`), so
 // reading one header of seven costs one comparison loop and one short string.
 //
-//   marks:  [nameStart, nameEnd, valueStart, valueEnd]  for each line, offsets into `bytes`
+//   marks:  … nameStart nameEnd valueStart valueEnd …   four for each line
 
 import { decodeAscii, decodeLatin1, decodeUtf8, decodeUtf8Lossy } from './bytes.ts';
 import { quote, UsageError } from './errors.ts';
@@ -24,6 +24,16 @@ export interface WireTraits {
   readonly utf8: 'strict' | 'replace' | 'latin1';
 }
 
+/** The header lines of one frame among received bytes: four marks each, in `marks[from, to)`. */
+export interface Wire {
+  readonly bytes: Uint8Array;
+  /** nameStart, nameEnd, valueStart, valueEnd: offsets into `bytes`. */
+  readonly marks: Int32Array;
+  readonly from: number;
+  readonly to: number;
+  readonly traits: WireTraits;
+}
+
 export type HeaderPairs = Iterable<readonly [name: string, value: string | number | boolean]>;
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\n': '\n', '\\c': ':', '\\\\': '\\', '\\r': '\r' };
@@ -37,23 +47,14 @@ function withoutEscapes(text: string, withCr: boolean): string {
 
 export class Headers implements Iterable<[name: string, value: string]> {
   #flat: readonly string[] | undefined; // name, value, name, value, …
-  readonly #bytes: Uint8Array | undefined;
-  readonly #marks: Int32Array | undefined;
-  readonly #traits: WireTraits | undefined;
+  readonly #wire: Wire | undefined;
 
-  private constructor(
-    flat: readonly string[] | undefined,
-    bytes?: Uint8Array,
-    marks?: Int32Array,
-    traits?: WireTraits,
-  ) {
+  private constructor(flat: readonly string[] | undefined, wire: Wire | undefined) {
     this.#flat = flat;
-    this.#bytes = bytes;
-    this.#marks = marks;
-    this.#traits = traits;
+    this.#wire = wire;
   }
 
-  static readonly none: Headers = new Headers([]);
+  static readonly none: Headers = new Headers([], undefined);
 
   /** From pairs or from an object. Throws UsageError `bad-header` on an empty name or a value that is no text (P-08). */
   static from(init: Headers | HeaderPairs | Readonly<Record<string, unknown>>): Headers {
@@ -70,24 +71,28 @@ export class Headers implements Iterable<[name: string, value: string]> {
       }
       flat.push(name, String(value));
     }
-    return new Headers(flat);
+    return new Headers(flat, undefined);
   }
 
   /** @internal From checked wire bytes; the decoder's door. */
-  static fromWire(bytes: Uint8Array, marks: Int32Array, traits: WireTraits): Headers {
-    return new Headers(undefined, bytes, marks, traits);
+  static fromWire(wire: Wire): Headers {
+    return new Headers(undefined, wire);
   }
 
   /** How many lines, repeats counted. */
   get size(): number {
-    return this.#marks ? this.#marks.length >> 2 : (this.#flat as readonly string[]).length >> 1;
+    return this.#wire ? (this.#wire.to - this.#wire.from) >> 2 : this.#texts().length >> 1;
   }
 
   /** The first value of a name (C-31), or undefined. */
   get(name: string): string | undefined {
     const at = this.#find(name);
     if (at < 0) return undefined;
-    return this.#flat ? this.#flat[at * 2 + 1] : this.#value(at);
+    if (this.#flat !== undefined) return this.#flat[at + 1];
+    const { bytes, marks, traits } = this.#wire as Wire;
+    const start = marks[at + 2] as number;
+    const end = marks[at + 3] as number;
+    return traits.ascii ? decodeAscii(bytes, start, end) : textOf(bytes, start, end, traits);
   }
 
   has(name: string): boolean {
@@ -120,62 +125,48 @@ export class Headers implements Iterable<[name: string, value: string]> {
   }
 
   /** @internal The wire lines, where they may be copied into a STOMP 1.2 frame as they are. */
-  canonicalWire(): { readonly bytes: Uint8Array; readonly marks: Int32Array; readonly escaped: boolean } | undefined {
-    const traits = this.#traits;
-    if (!traits?.canonical || !this.#bytes || !this.#marks) return undefined;
-    return { bytes: this.#bytes, marks: this.#marks, escaped: traits.escaped };
+  canonicalWire(): Wire | undefined {
+    return this.#wire?.traits.canonical ? this.#wire : undefined;
   }
 
+  // Where a name is first: an index into `flat`, or into `marks` while there is no `flat`.
   #find(name: string): number {
-    const bytes = this.#bytes;
-    const marks = this.#marks;
-    if (
-      this.#flat === undefined &&
-      bytes !== undefined &&
-      marks !== undefined &&
-      !(this.#traits as WireTraits).escaped
-    ) {
+    const wire = this.#wire;
+    if (this.#flat === undefined && wire !== undefined && !wire.traits.escaped) {
+      const { bytes, marks, to } = wire;
       const length = name.length;
-      for (let i = 0, line = 0; i < marks.length; i += 4, line++) {
-        const start = marks[i] as number;
-        if ((marks[i + 1] as number) - start !== length) continue;
+      for (let mark = wire.from; mark < to; mark += 4) {
+        const start = marks[mark] as number;
+        if ((marks[mark + 1] as number) - start !== length) continue;
         let k = 0;
         while (k < length && bytes[start + k] === name.charCodeAt(k)) k++;
-        if (k === length) return line;
+        if (k === length) return mark;
       }
-      if ((this.#traits as WireTraits).ascii) return -1;
+      if (wire.traits.ascii) return -1;
     }
     const flat = this.#texts();
-    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) return i >> 1;
+    for (let i = 0; i < flat.length; i += 2) if (flat[i] === name) return i;
     return -1;
   }
 
-  #value(line: number): string {
-    const marks = this.#marks as Int32Array;
-    return this.#text(marks[line * 4 + 2] as number, marks[line * 4 + 3] as number);
-  }
-
-  #text(start: number, end: number): string {
-    const bytes = this.#bytes as Uint8Array;
-    const traits = this.#traits as WireTraits;
-    if (traits.ascii) return decodeAscii(bytes, start, end);
-    const view = bytes.subarray(start, end);
-    if (traits.utf8 === 'strict') return decodeUtf8(view);
-    return traits.utf8 === 'replace' ? decodeUtf8Lossy(view) : decodeLatin1(view);
-  }
-
   #texts(): readonly string[] {
-    if (this.#flat) return this.#flat;
-    const marks = this.#marks as Int32Array;
-    const flat: string[] = new Array<string>(marks.length >> 1);
-    const { escaped, escapedCr } = this.#traits as WireTraits;
-    for (let i = 0; i < marks.length; i += 2) {
-      const text = this.#text(marks[i] as number, marks[i + 1] as number);
-      flat[i >> 1] = escaped ? withoutEscapes(text, escapedCr) : text;
+    if (this.#flat !== undefined) return this.#flat;
+    const { bytes, marks, from, to, traits } = this.#wire as Wire;
+    const flat: string[] = [];
+    for (let mark = from; mark < to; mark += 2) {
+      const text = textOf(bytes, marks[mark] as number, marks[mark + 1] as number, traits);
+      flat.push(traits.escaped ? withoutEscapes(text, traits.escapedCr) : text);
     }
     this.#flat = flat;
     return flat;
   }
+}
+
+function textOf(bytes: Uint8Array, start: number, end: number, traits: WireTraits): string {
+  if (traits.ascii) return decodeAscii(bytes, start, end);
+  const view = bytes.subarray(start, end);
+  if (traits.utf8 === 'strict') return decodeUtf8(view);
+  return traits.utf8 === 'replace' ? decodeUtf8Lossy(view) : decodeLatin1(view);
 }
 
 function isIterable(value: object): value is Iterable<readonly [string, unknown]> {
