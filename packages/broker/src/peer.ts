@@ -85,12 +85,16 @@ interface Batch extends Pick<Transaction, 'credits'> {
   readonly receipts: { readonly id: string; readonly after: number }[];
 }
 
+const DONE = Promise.resolve();
+
 const emptyBatch = (): Batch => ({ sends: [], settlements: [], receipts: [], credits: new Map() });
 
 // Asking for few at a time keeps what the engine hands over bounded by what the client reads.
 const CREDIT = 2;
 // Input whose effect is still awaited, above which a connection is not read.
 const MAX_IN_FLIGHT_BYTES = 256 * 1024;
+// How long what was asked for may keep a connection that is about to end.
+const MAX_DEPARTURE_MS = 10_000;
 // What is still read, and dropped, of a client that we have said our last words to (E-05).
 const MAX_AFTER_END_BYTES = 64 * 1024;
 
@@ -114,6 +118,7 @@ export class Peer {
 
   #channelBytes = 0; // what the channel held after the last flush
   #choked = false;
+  #dirty = false;
 
   #ending = false; // no more input is acted on
   #ended = false; // the last words are out
@@ -211,7 +216,7 @@ export class Peer {
           frames: 0,
           bytes: 0,
         });
-        this.#answer(undefined, receipt);
+        this.#answer(DONE, receipt);
         return;
       case 'commit':
         this.#commit(event.transaction, receipt);
@@ -221,9 +226,8 @@ export class Peer {
         this.#answer(this.#putBack(event.orphans), receipt);
         return;
       case 'disconnect':
-        this.#ending = true;
-        this.#answer(undefined, receipt);
-        this.#later(undefined, () => this.#end());
+        this.#answer(DONE, receipt);
+        this.#depart();
     }
   }
 
@@ -299,7 +303,11 @@ export class Peer {
     this.#slow(
       this.#owner.engine.commit({ sends, settlements, atomic: true }),
       () => this.#receipts(receipt),
-      () => receipt,
+      () => {
+        // Nothing of it happened: what it would have settled goes back with the rest of this connection (T-06).
+        this.#transactions.set(name, transaction);
+        return receipt;
+      },
     );
     this.#giveCredit(transaction.credits);
   }
@@ -339,7 +347,7 @@ export class Peer {
       work.then(
         () => {
           this.#inFlightBytes -= bytes;
-          this.#resume();
+          this.#throttle();
         },
         (error: unknown) => {
           this.#inFlightBytes -= bytes;
@@ -349,9 +357,22 @@ export class Peer {
       done,
       failed,
     );
-    if (this.#inFlightBytes > MAX_IN_FLIGHT_BYTES && !this.#paused && !this.#owes()) {
-      this.#paused = true;
-      this.channel.pause();
+    this.#throttle();
+  }
+
+  // Reads on only while neither too much input waits for its effect nor too much output for the client (M-92). A client
+  // that owes settlements is read all the same while input waits: they may be what the engine is waiting for.
+  #throttle(): void {
+    const { maxOutputBytes } = this.#owner.limits;
+    const slack = this.#paused ? 0.5 : 1;
+    const behind = this.#inFlightBytes > MAX_IN_FLIGHT_BYTES * slack && !this.#owes();
+    const unread = this.#channelBytes > maxOutputBytes * slack;
+    if ((behind || unread) === this.#paused) return;
+    this.#paused = !this.#paused;
+    if (this.#paused) this.channel.pause();
+    else {
+      this.#session.excuse(this.#owner.now());
+      this.channel.resume();
     }
   }
 
@@ -360,17 +381,10 @@ export class Peer {
     return false;
   }
 
-  #resume(): void {
-    if (!this.#paused || this.#inFlightBytes > MAX_IN_FLIGHT_BYTES / 2) return;
-    this.#paused = false;
-    this.#session.excuse(this.#owner.now());
-    this.channel.resume();
-  }
-
   // --- answers: in the order they were asked for (R-04)
 
   // Runs `done` when `work` and everything before it is over; what fails becomes the one ERROR.
-  #later(work: Promise<unknown> | undefined, done: () => void, failed?: (at: number) => string | undefined): void {
+  #later<T>(work: Promise<T>, done: (value: T) => void, failed?: (at: number) => string | undefined): void {
     this.#tail = this.#tail
       .then(() => work)
       .then(done)
@@ -380,13 +394,12 @@ export class Peer {
       });
   }
 
-  #answer(work: Promise<unknown> | undefined, receipt: string | undefined): void {
-    if (work !== undefined || receipt !== undefined)
-      this.#later(
-        work,
-        () => this.#receipts(receipt),
-        () => receipt,
-      );
+  #answer(work: Promise<void>, receipt: string | undefined): void {
+    this.#later(
+      work,
+      () => this.#receipts(receipt),
+      () => receipt,
+    );
   }
 
   #receipts(receipt: string | undefined): void {
@@ -404,12 +417,7 @@ export class Peer {
       destination,
       subscription.ack === 'auto' ? Number.POSITIVE_INFINITY : this.#prefetch(frame),
     );
-    this.#later(
-      consumer.feed,
-      () => this.#receipts(receipt),
-      () => receipt,
-    );
-    this.#start(consumer);
+    this.#start(consumer, receipt);
   }
 
   #open(subscription: ServerSubscription<Delivery>, destination: Destination, window: number): Consumer {
@@ -419,7 +427,7 @@ export class Peer {
         destination,
         acknowledged: subscription.ack !== 'auto',
         deliver: (delivery) => this.#deliver(consumer, delivery),
-        ended: (error) => this.#fail(error, undefined),
+        ended: (error) => queueMicrotask(() => this.#fail(error, undefined)), // we may be inside the engine
       }),
       ready: undefined,
       open: true,
@@ -430,13 +438,17 @@ export class Peer {
     return consumer;
   }
 
-  #start(consumer: Consumer): void {
-    this.#later(consumer.feed, () => {
-      void consumer.feed.then((feed) => {
+  // RECEIPT first, then the first MESSAGE (F-11).
+  #start(consumer: Consumer, receipt?: string): void {
+    this.#later(
+      consumer.feed,
+      (feed) => {
+        this.#receipts(receipt);
         consumer.ready = feed;
         if (consumer.open) this.#ask(consumer);
-      });
-    });
+      },
+      () => receipt,
+    );
   }
 
   // RabbitMQ's, ActiveMQ's and our own word for it.
@@ -452,12 +464,15 @@ export class Peer {
     this.#answer(this.#leave(subscription, owed), receipt);
   }
 
-  #leave(subscription: ServerSubscription<Delivery>, owed: Iterable<Delivery>): Promise<void> | undefined {
+  // A feed that may deliver is closed at once: nothing can be delivered to a subscription that has ended.
+  #leave(subscription: ServerSubscription<Delivery>, owed: Iterable<Delivery>): Promise<void> {
     const consumer = this.#consumers.get(subscription);
-    if (consumer === undefined) return undefined;
+    if (consumer === undefined) return DONE;
     this.#consumers.delete(subscription);
     consumer.open = false;
-    return consumer.feed.then((feed) => feed.close(owed));
+    if (consumer.ready === undefined) return consumer.feed.then((feed) => feed.close(owed));
+    consumer.ready.close(owed);
+    return DONE;
   }
 
   // The subscription that answers to `reply-to:/temp-queue/x` arrive on, unless the client has made one (conformance 6.6).
@@ -469,8 +484,9 @@ export class Peer {
     this.#start(this.#open(this.#session.subscribeImplicitly(id, id), destination, Number.POSITIVE_INFINITY));
   }
 
-  #putBack(orphans: readonly Delivery[]): Promise<void> | undefined {
-    if (orphans.length === 0) return undefined;
+  // Deliveries whose subscription has ended, and which nobody will settle now.
+  #putBack(orphans: readonly Delivery[]): Promise<void> {
+    if (orphans.length === 0) return DONE;
     const settlements = orphans.map((delivery) => ({ delivery, outcome: 'nack' as const }));
     return this.#owner.engine.commit({ sends: [], settlements, atomic: false });
   }
@@ -508,19 +524,26 @@ export class Peer {
   // --- output
 
   #said(): void {
-    if (this.channel.framed) this.flush();
-    else this.#owner.flushLater(this);
+    if (this.channel.framed)
+      this.flush(); // one frame a WebSocket message (W-05)
+    else if (!this.#dirty) {
+      this.#dirty = true;
+      this.#owner.flushLater(this);
+    }
   }
 
   /** Hands what was said to the channel. */
   flush(): void {
+    this.#dirty = false;
     if (this.#session.pending > 0) this.channel.write(this.#session.take(this.#owner.now()));
     this.#channelBytes = this.channel.buffered;
+    this.#throttle();
     if (this.#choked) this.#unchoke();
   }
 
   #drained(): void {
     this.#channelBytes = this.channel.buffered;
+    this.#throttle();
     this.#unchoke();
   }
 
@@ -547,7 +570,7 @@ export class Peer {
     if (this.#paused) this.#session.excuse(now);
     const lost = this.#session.tick(now);
     if (lost !== undefined) {
-      this.#fail(lost, undefined);
+      this.#failNow(lost, undefined); // not in its turn: what it would wait for may be what does not come
       return;
     }
     this.flush();
@@ -567,7 +590,7 @@ export class Peer {
     if (this.#ending) return;
     this.#ending = true;
     this.#commitBatch();
-    this.#later(undefined, () => this.#failNow(error, receipt, closeCode));
+    this.#later(DONE, () => this.#failNow(error, receipt, closeCode));
   }
 
   #failNow(error: unknown, receipt: string | undefined, closeCode?: number): void {
@@ -594,10 +617,16 @@ export class Peer {
   }
 
   #halfClosed(): void {
-    if (this.#ending) return;
-    // E-09, E-10: what came whole is answered before we go.
+    if (!this.#ending) this.#depart(); // E-09, E-10: what came whole is answered before we go
+  }
+
+  // Ends in its turn, or when what it waits for takes too long.
+  #depart(): void {
     this.#ending = true;
-    this.#later(undefined, () => this.#end());
+    this.#later(DONE, () => this.#end());
+    this.#cancelTimer?.();
+    this.#timerAt = Number.NEGATIVE_INFINITY; // no deadline of the session comes before it
+    this.#cancelTimer = this.#owner.schedule(MAX_DEPARTURE_MS, () => this.#end());
   }
 
   #closed(): void {
@@ -620,9 +649,9 @@ export class Peer {
     for (const [subscription] of this.#consumers) {
       const mine = [...subscription.owed.values()].map(({ item }) => item);
       for (const delivery of mine) owed.delete(delivery);
-      void this.#leave(subscription, mine)?.catch((error: unknown) => this.#owner.unexpected(error));
+      void this.#leave(subscription, mine).catch((error: unknown) => this.#owner.unexpected(error));
     }
-    void this.#putBack([...owed])?.catch((error: unknown) => this.#owner.unexpected(error));
+    void this.#putBack([...owed]).catch((error: unknown) => this.#owner.unexpected(error));
     for (const name of this.#router.temporary) this.#owner.discard(name);
   }
 
