@@ -1,0 +1,73 @@
+// npm run bench: the benchmarks, on a fresh clone too.
+//
+//   npm run bench                       all of them
+//   npm run bench -- codec              one of them
+//   npm run bench -- --rounds 3         fewer rounds, for a first look
+//   npm run bench -- --json FILE        every single figure, for other programs
+//   npm run bench -- --write            puts the tables into bench/README.md
+//   npm run bench -- --no-build         measures what was built last, whatever the sources say now
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { ensure, Failure, root } from './ensure.mjs';
+
+const NAMES = ['codec', 'broker'].filter((name) => existsSync(join(root, `bench/${name}.bench.mjs`)));
+const README = join(root, 'bench/README.md');
+const TABLES = /(?<=<!-- tables -->\n).*(?=<!-- \/tables -->)/s;
+
+try {
+  const { names, rounds, json, write, build } = options();
+  if (build) ensure();
+  const { machine, report } = await load('harness');
+  const found = { machine: machine(), results: [] };
+  for (const name of names) {
+    const { run } = await load(`${name}.bench`);
+    found.results.push(await run({ progress, ...(rounds && { rounds }) }));
+  }
+  progress('');
+  const text = report(found);
+  console.log(text);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(found, null, 2)}\n`);
+  if (write)
+    writeFileSync(
+      README,
+      readFileSync(README, 'utf8').replace(TABLES, () => `\n${text}\n\n`),
+    );
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+
+function options() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: 'string' },
+        json: { type: 'string' },
+        write: { type: 'boolean', default: false },
+        'no-build': { type: 'boolean', default: false },
+      },
+    });
+    const stranger = positionals.find((name) => !NAMES.includes(name));
+    if (stranger !== undefined) throw new Failure(`there is no benchmark ${stranger}; there are ${NAMES.join(', ')}`);
+    const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
+    if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
+      throw new Failure(`--rounds takes a number from 1 on, not ${values.rounds}`);
+    return { ...values, build: !values['no-build'], rounds, names: positionals.length > 0 ? positionals : NAMES };
+  } catch (error) {
+    throw error instanceof Failure ? error : new Failure(error.message);
+  }
+}
+
+function load(name) {
+  return import(pathToFileURL(join(root, `bench/${name}.mjs`)));
+}
+
+/** One line that is overwritten, where somebody is watching. */
+function progress(what) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
+}
