@@ -306,6 +306,7 @@ export class Peer {
       () => {
         // Nothing of it happened: what it would have settled goes back with the rest of this connection (T-06).
         this.#transactions.set(name, transaction);
+        if (this.#ended) this.#undo();
         return receipt;
       },
     );
