@@ -100,14 +100,23 @@ export class ClientSession extends Session {
     return this.#receipts;
   }
 
-  /** Writes CONNECT. Not the STOMP command, which 1.0 servers do not know (N-03). */
-  connect(headers: { host?: string; login?: string; passcode?: string } & Readonly<Record<string, string>> = {}): void {
+  /** Writes CONNECT and answers it. Not the STOMP command, which 1.0 servers do not know (N-03). */
+  connect(
+    headers: { host?: string; login?: string; passcode?: string } & Readonly<Record<string, string>> = {},
+  ): Frame {
     const own: Record<string, string> = {};
     if (this.#versions.some((version) => version !== '1.0')) {
       own['accept-version'] = this.#versions.join(',');
       own['heart-beat'] = formatHeartBeat(this.#options.heartBeat ?? { send: 10_000, expect: 10_000 });
     }
-    this.send(frame('CONNECT', { ...own, ...headers }));
+    const connect = frame('CONNECT', { ...own, ...headers });
+    this.send(connect);
+    return connect;
+  }
+
+  /** Nobody waits for that receipt any more: should it come, it is `expected: false` (R-06). */
+  forget(receipt: string): void {
+    this.#receipts.delete(receipt);
   }
 
   /**
@@ -155,8 +164,8 @@ export class ClientSession extends Session {
     this.#out = undefined;
   }
 
-  /** Writes the ACK or NACK for a delivery, in the words of the negotiated version, and enters it in the books. */
-  settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', headers: Readonly<Record<string, string>> = {}): void {
+  /** Writes the ACK or NACK for a delivery, in the words of the negotiated version, enters it in the books, and answers it. */
+  settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', headers: Readonly<Record<string, string>> = {}): Frame {
     const { key, subscription } = owed;
     if (this.#ledger.subscriptions.get(subscription.id) !== subscription) {
       throw new UsageError('unknown-ack', `the subscription that ${quote(key)} came on has ended (F-10)`);
@@ -170,7 +179,9 @@ export class ClientSession extends Session {
         : this.version === '1.1'
           ? { 'message-id': key, subscription: subscription.id }
           : { 'message-id': key };
-    this.#send(frame(outcome, { ...own, ...headers }), owed);
+    const settlement = frame(outcome, { ...own, ...headers });
+    this.#send(settlement, owed);
+    return settlement;
   }
 
   // What must hold before a byte is written. Answers the state after the frame.
@@ -233,6 +244,7 @@ export class ClientSession extends Session {
     switch (frame.command) {
       case 'SUBSCRIBE': {
         const id = frame.get('id');
+        if (id === '') throw new UsageError('missing-header', 'the id of a subscription may not be empty (F-05)');
         if (id !== undefined && this.#ledger.subscriptions.has(id)) {
           throw new UsageError('duplicate-subscription', `there is a subscription ${quote(id)} already (F-05)`);
         }
