@@ -1,0 +1,37 @@
+export type { Endpoint, PeerInfo, TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
+export type { Body, JsonValue, Source } from './body.ts'; // what may be sent
+export { type Clock, systemClock } from './clock.ts';
+export type { CloseReason } from './close-reason.ts'; // how it ended
+export { connect } from './connect.ts'; // a URL -> a connection
+export { Connection, type SendFrameOptions } from './connection.ts'; // one connection and its verbs
+export {
+  BrokerError,
+  ConnectionLost,
+  type ConnectionLostCode,
+  type Outcome,
+  ProtocolError,
+  StompError,
+  TimeoutError,
+  UsageError,
+} from './errors.ts'; // and when it fails
+export type { WaitOptions } from './inbox.ts';
+export { Message, type SettleOptions } from './message.ts';
+export { type Observer, redacted } from './observer.ts';
+export {
+  type Check,
+  CONNECTION_OPTIONS,
+  type ConnectionOptions,
+  type ConnectionSettings,
+  type OnError,
+  type OnUnhandled,
+  resolveOptions,
+} from './options.ts';
+export type { SendOptions } from './send.ts';
+export {
+  type HandleOptions,
+  type Handler,
+  type SubscribeOptions,
+  Subscription,
+  type UnsubscribeOptions,
+} from './subscription.ts';
+export { Transaction, type TransactionSendOptions, type TransactionSettleOptions } from './transaction.ts';

@@ -1,0 +1,157 @@
+// One MESSAGE as a reader gets it: the frame, its body in whatever form is wanted, and
+// the settling of it, which only the connection that delivered it can do (A-08).
+
+import { type Frame, type Headers, type OwedMessage, quote, UsageError } from '@stompbox/protocol';
+import type { WaitOptions } from './inbox.ts';
+import type { StreamedBody } from './streamed-body.ts';
+
+export interface SettleOptions extends WaitOptions {
+  /** Ask for a RECEIPT and wait for it. False unless given: the promise resolves when the connection takes more frames. */
+  readonly confirm?: boolean | undefined;
+  /** Settle when this transaction commits; it must be open on the same connection (T-03). Not with `confirm` (R-05). */
+  readonly transaction?: string | undefined;
+  /** Headers for the broker besides the standard ones, such as RabbitMQ's `requeue`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What a message needs of the connection it came on. */
+export interface Settler {
+  settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', options: SettleOptions): Promise<void>;
+}
+
+/** `T` is what the sender promised the JSON to be; nothing checks it. */
+export class Message<T = unknown> {
+  /** The MESSAGE as it came; its body is empty where it is streamed. */
+  readonly frame: Frame;
+  readonly #settler: Settler;
+  readonly #owed: OwedMessage | undefined;
+  readonly #streamed: StreamedBody | undefined;
+  #settled = false;
+
+  /** @internal */
+  constructor(frame: Frame, settler: Settler, owed: OwedMessage | undefined, streamed?: StreamedBody) {
+    this.frame = frame;
+    this.#settler = settler;
+    this.#owed = owed;
+    this.#streamed = streamed;
+  }
+
+  get headers(): Headers {
+    return this.frame.headers;
+  }
+  /** As the broker writes it, which need not be how it was sent or subscribed to (S-04). */
+  get destination(): string {
+    return this.frame.headers.get('destination') ?? '';
+  }
+  /** The `message-id`. Opaque. */
+  get id(): string {
+    return this.frame.headers.get('message-id') ?? '';
+  }
+  get contentType(): string | undefined {
+    return this.frame.headers.get('content-type');
+  }
+  /** Absent means false (X-77). */
+  get redelivered(): boolean {
+    return this.frame.headers.get('redelivered') === 'true';
+  }
+  /** The broker waits for `ack()` or `nack()`: the subscription is not `auto`, whatever headers a producer planted (A-07). */
+  get ackable(): boolean {
+    return this.#owed !== undefined;
+  }
+  /** `ack()` or `nack()` was called on it. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** The octets as they came; never inflated, whatever `content-encoding` says. Throws UsageError `bad-body` on a streamed body. */
+  get bytes(): Uint8Array {
+    if (this.#streamed !== undefined) {
+      throw new UsageError('bad-body', 'this body is streamed (streamBodiesOver): read it with stream()');
+    }
+    return this.frame.body;
+  }
+
+  /**
+   * The body as text, in the charset of `content-type` or else UTF-8 (C-65). Throws UsageError `bad-body` where the runtime
+   * does not know the charset, and where the octets are none of it, unless `{ invalid: 'replace' }` puts U+FFFD for those.
+   */
+  text(options: { readonly invalid?: 'throw' | 'replace' | undefined } = {}): string {
+    const { bytes } = this;
+    const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(this.contentType ?? '')?.[1] ?? 'utf-8';
+    let decoder: TextDecoder;
+    try {
+      decoder = new TextDecoder(charset, { fatal: options.invalid !== 'replace', ignoreBOM: true });
+    } catch (cause) {
+      throw new UsageError('bad-body', `the charset ${quote(charset)} is not known here; read bytes instead`, {
+        cause,
+      });
+    }
+    try {
+      return decoder.decode(bytes);
+    } catch (cause) {
+      throw new UsageError('bad-body', `the body is not ${quote(charset)} text`, { cause });
+    }
+  }
+
+  /** The body as JSON. Throws UsageError `bad-json`, or as `text()` does. */
+  json<U = T>(): U {
+    const text = this.text();
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new UsageError('bad-json', 'the body is not JSON', { cause });
+    }
+  }
+
+  /**
+   * The body as a stream. A streamed body can be had once, and only until the next message of its subscription is asked for
+   * or its handler has returned: a body that nobody took by then is dropped as it comes.
+   */
+  stream(): ReadableStream<Uint8Array> {
+    if (this.#streamed === undefined) {
+      const { body } = this.frame;
+      return new ReadableStream<Uint8Array>({
+        start(controller) {
+          if (body.length > 0) controller.enqueue(body);
+          controller.close();
+        },
+      });
+    }
+    if (this.#streamed.taken) throw new UsageError('bad-body', 'the stream of this body was taken before');
+    return this.#streamed.stream();
+  }
+
+  /**
+   * Says the message is done with; in `client` mode every earlier one of its subscription too (A-02).
+   * Rejects with UsageError `ack-on-auto` or `unknown-ack` (settled before), ConnectionLost `unsent` once the connection
+   * that delivered it is gone (the broker delivers it again), and with `confirm` as `send` does.
+   */
+  ack(options: SettleOptions = {}): Promise<void> {
+    return this.#settle('ACK', options);
+  }
+
+  /** Gives the message back; what becomes of it is up to the broker (A-05). Not in STOMP 1.0. Rejects as `ack()` does. */
+  nack(options: SettleOptions = {}): Promise<void> {
+    return this.#settle('NACK', options);
+  }
+
+  #settle(outcome: 'ACK' | 'NACK', options: SettleOptions): Promise<void> {
+    if (this.#owed === undefined) {
+      return Promise.reject(
+        new UsageError('ack-on-auto', 'this message waits for no ACK: its subscription acknowledges by itself (A-01)'),
+      );
+    }
+    this.#settled = true;
+    return this.#settler.settle(this.#owed, outcome, options);
+  }
+
+  /** @internal Whether it came on that connection. */
+  cameBy(settler: Settler): boolean {
+    return this.#settler === settler;
+  }
+
+  /** @internal The reader goes on without having taken the stream. */
+  leave(): void {
+    this.#streamed?.discardUnlessTaken();
+  }
+}

@@ -1,0 +1,197 @@
+// Every option of a connection, once: its default, its check, its sentence. The type,
+// the frozen settings, the command line and the documentation follow from these lines.
+
+import { type Limits, type SessionOptions, UsageError, VERSIONS, type Version } from '@stompbox/protocol';
+import type { TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
+import { type Clock, systemClock } from './clock.ts';
+import type { Message } from './message.ts';
+import type { Observer } from './observer.ts';
+
+/** Answers what a value must be, where it is not. */
+export type Check = (value: unknown) => string | undefined;
+
+export type OnError = (error: unknown, message?: Message) => void;
+export type OnUnhandled = (message: Message) => void;
+
+const text: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
+const object: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
+const callable: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
+const number = (least: number): Check => {
+  return (value) =>
+    typeof value === 'number' && !Number.isNaN(value) && value >= least ? undefined : `a number from ${least} up`;
+};
+const period = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 1e15;
+const heartBeat: Check = (value) =>
+  object(value) === undefined && Object.values(value as object).every(period)
+    ? undefined
+    : '{ send, expect }, whole milliseconds from 0 up';
+const versions: Check = (value) =>
+  Array.isArray(value) && value.length > 0 && value.every((one) => VERSIONS.includes(one))
+    ? undefined
+    : `a list of ${VERSIONS.join(', ')}`;
+const headers: Check = (value) =>
+  object(value) === undefined && Object.values(value as object).every((one) => typeof one === 'string')
+    ? undefined
+    : 'an object of strings';
+
+export const CONNECTION_OPTIONS = {
+  login: {
+    default: undefined as string | undefined,
+    check: text as Check,
+    say: 'Log in under this name. The user part of the URL unless given.',
+  },
+  passcode: {
+    default: undefined as string | undefined,
+    check: text as Check,
+    say: 'Prove it with this secret. The password part of the URL unless given; never shown to an observer or in an error.',
+  },
+  host: {
+    default: undefined as string | undefined,
+    check: text as Check,
+    say: 'The virtual host to ask for (N-11). The host name that was dialled unless given; RabbitMQ usually wants "/".',
+  },
+  headers: {
+    default: {} as Readonly<Record<string, string>>,
+    check: headers as Check,
+    say: 'More headers for CONNECT, such as client-id.',
+  },
+  versions: {
+    default: VERSIONS as readonly Version[],
+    check: versions as Check,
+    say: 'STOMP versions to offer (N-05).',
+  },
+  heartBeat: {
+    default: { send: 10_000, expect: 10_000 } as { readonly send?: number; readonly expect?: number },
+    check: heartBeat as Check,
+    say: 'The heart-beats to offer and to ask for, in milliseconds; 0 is none (H-02).',
+  },
+  heartBeatTolerance: {
+    default: 2 as number,
+    check: number(1) as Check,
+    say: 'Give a silent broker this many times its agreed gap before the connection counts as lost (H-06).',
+  },
+  connectTimeoutMs: {
+    default: 10_000 as number,
+    check: number(0) as Check,
+    say: 'Give up unless DNS, TCP, TLS, WebSocket and CONNECTED together are done in this time; 0 waits for ever (N-21).',
+  },
+  receiptTimeoutMs: {
+    default: 15_000 as number,
+    check: number(0) as Check,
+    say: 'Wait this long for a RECEIPT, then call the outcome unknown; 0 waits for ever (R-06, R-08).',
+  },
+  limits: {
+    default: undefined as Partial<Limits> | undefined,
+    check: object as Check,
+    say: 'The largest frames to take; the connection ends when the broker exceeds one (C-34, C-60).',
+  },
+  leniency: {
+    default: undefined as SessionOptions['leniency'],
+    check: object as Check,
+    say: 'Deviations from the strict grammar that this broker is known to need.',
+  },
+  streamBodiesOver: {
+    default: undefined as number | undefined,
+    check: number(0) as Check,
+    say: 'Hand on bodies of more bytes than this piece by piece (message.stream()); never unless given.',
+  },
+  maxBufferedFrames: {
+    default: 1_000 as number,
+    check: number(1) as Check,
+    say: 'Stop reading while more frames than this wait for their readers.',
+  },
+  maxBufferedBytes: {
+    default: (8 * 1024 * 1024) as number,
+    check: number(1) as Check,
+    say: 'Stop reading while bodies of more bytes than this wait for their readers.',
+  },
+  tls: {
+    default: undefined as TlsOptions | undefined,
+    check: object as Check,
+    say: 'Certificates for stomp+ssl: and wss:, on Node; the broker is verified unless this says otherwise.',
+  },
+  webSocket: {
+    default: undefined as WebSocketDialOptions | undefined,
+    check: object as Check,
+    say: 'How to dial ws: and wss:.',
+  },
+  signal: {
+    default: undefined as AbortSignal | undefined,
+    check: object as Check,
+    say: 'Call connecting off; once connected the signal means nothing.',
+  },
+  onError: {
+    default: undefined as OnError | undefined,
+    check: callable as Check,
+    say: 'Hears what handlers and observers throw, with the message where there is one. Unless given it becomes an unhandled rejection.',
+  },
+  onUnhandled: {
+    default: undefined as OnUnhandled | undefined,
+    check: callable as Check,
+    say: 'Gets messages for subscriptions that this connection does not have (S-13).',
+  },
+  observer: {
+    default: undefined as Observer | undefined,
+    check: object as Check,
+    say: 'Sees every frame, secrets masked.',
+  },
+  clock: {
+    default: systemClock as Clock,
+    check: object as Check,
+    say: 'Where time comes from; for tests.',
+  },
+};
+
+type Table = typeof CONNECTION_OPTIONS;
+
+/** Options of `connect()` and `Connection.over()`. Each has its sentence in CONNECTION_OPTIONS. */
+export type ConnectionOptions = { readonly [Name in keyof Table]?: Table[Name]['default'] | undefined };
+
+/** Every option with its value. */
+export type ConnectionSettings = { readonly [Name in keyof Table]: Table[Name]['default'] };
+
+/**
+ * Checks what was given and fills in the defaults; frozen. Throws UsageError `bad-option` for a value that fails its check
+ * and for a name that is none, with the nearest one. Values are not quoted: one may be a secret.
+ */
+export function resolveOptions(given: ConnectionOptions): ConnectionSettings {
+  const names = Object.keys(CONNECTION_OPTIONS);
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(CONNECTION_OPTIONS, name)) continue;
+    throw new UsageError('bad-option', `there is no option ${name}; did you mean ${nearest(name, names)}?`);
+  }
+  const settings: Record<string, unknown> = {};
+  for (const [name, { default: fallback, check }] of Object.entries(CONNECTION_OPTIONS)) {
+    const value = given[name as keyof Table];
+    const wanted = value === undefined ? undefined : check(value);
+    if (wanted !== undefined) throw new UsageError('bad-option', `${name} must be ${wanted}`);
+    settings[name] = value ?? fallback;
+  }
+  return Object.freeze(settings) as ConnectionSettings;
+}
+
+/** The name with the fewest letters to change. */
+function nearest(name: string, names: readonly string[]): string {
+  let best = names[0] ?? '';
+  let fewest = Number.POSITIVE_INFINITY;
+  for (const candidate of names) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance >= fewest) continue;
+    fewest = distance;
+    best = candidate;
+  }
+  return best;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
