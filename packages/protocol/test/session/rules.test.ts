@@ -916,6 +916,14 @@ describe('section 3.5: receipts', () => {
     expect(client.state).toBe('connected');
   });
 
+  rule('R-06', 'a receipt that nobody waits for any more is not expected, and its id is free', ALL, (version) => {
+    const client = served(version);
+    client.send(frame('SEND', { destination: '/q', receipt: 'r' }));
+    client.forget('r');
+    expect(only(hear(client, 'RECEIPT\nreceipt-id:r\n\n\0'), 'receipt').expected).toBe(false);
+    client.send(frame('SEND', { destination: '/q', receipt: 'r' }));
+  });
+
   rule('R-07', 'a frame at fault gets ERROR with its receipt-id, and no RECEIPT', ALL, (version) => {
     const server = serving(version);
     const fault = only(hear(server, 'SEND\nreceipt:r:1\n\nx\0'), 'fault');
