@@ -10,7 +10,8 @@ const out = terminal();
 
 function port(text: string): number {
   const value = Number(text);
-  if (!/^\d{1,5}$/.test(text) || value > 65_535) throw new InvalidArgumentError('a port is a number from 0 to 65535; 0 takes a free one.');
+  if (!/^\d{1,5}$/.test(text) || value > 65_535)
+    throw new InvalidArgumentError('a port is a number from 0 to 65535; 0 takes a free one.');
   return value;
 }
 
