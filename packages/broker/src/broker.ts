@@ -11,6 +11,7 @@ import type { Delivery, Engine, Inspection } from './engine/engine.ts';
 import { type BrokerLimits, resolveLimits } from './limits.ts';
 import { type Counted, Peer, type PeerOwner } from './peer.ts';
 import { Refusal } from './refusal.ts';
+import { ownerOf } from './temporary.ts';
 
 /** Time, passed in so that tests own it. */
 export interface Clock {
@@ -93,10 +94,11 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
 class EmbeddedBroker implements Broker, PeerOwner {
   readonly limits: BrokerLimits;
   readonly engine: Engine;
-  readonly server: string;
+  readonly server: string | undefined;
   readonly #options: BrokerOptions;
   readonly #clock: Clock;
   readonly #penalty = new LoginPenalty();
+  readonly #penances = new Set<() => void>();
   readonly #peers = new Map<string, Peer>();
   readonly #perAddress = new Map<string, number>();
   readonly #scratch = new Encoder({ version: '1.2' });
@@ -117,7 +119,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
     this.#options = options;
     this.limits = resolveLimits(options.limits);
     this.#clock = options.clock ?? realClock;
-    this.server = options.server === false ? '' : (options.server ?? `Stompbox/${VERSION}`);
+    this.server = options.server === false ? undefined : (options.server ?? `Stompbox/${VERSION}`);
     const schedule = (ms: number, run: () => void) => this.#clock.schedule(ms, run);
     this.engine = options.engine ?? new EmbeddedEngine({ ...this.limits, schedule });
   }
@@ -207,6 +209,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
     });
     await Promise.all(peers.map((peer) => peer.stop('the broker is shutting down')));
     cancel();
+    for (const cut of this.#penances) cut();
     await this.engine.close();
   }
 
@@ -242,28 +245,50 @@ class EmbeddedBroker implements Broker, PeerOwner {
     if (authenticate === undefined) return ANONYMOUS;
     const address = peer.channel.peer.address ?? peer.channel.peer.remote;
     const delay = this.#penalty.delay(address, this.now());
-    if (delay > 0) await new Promise<void>((resolve) => void this.schedule(delay, resolve));
     const shown = {
       login: frame.get('login'),
       passcode: frame.get('passcode'),
       host: frame.get('host'),
       peer: peer.channel.peer,
     };
-    const identity = await authenticate(shown);
+    const refusal = (cause?: unknown) => new Refusal('access-refused', 'the login was refused', { cause }); // N-17: no hint why
+    if (delay > 0) await this.#penance(delay);
+    if (!this.#peers.has(peer.id)) throw refusal(); // left meanwhile
+    let identity: Identity | undefined;
+    try {
+      identity = await authenticate(shown);
+    } catch (cause) {
+      this.unexpected(cause);
+      throw refusal(cause);
+    }
     if (identity === undefined) {
       this.#penalty.failed(address, this.now());
-      throw new Refusal('access-refused', 'the login was refused');
+      throw refusal();
     }
     this.#penalty.succeeded(address);
     return identity;
+  }
+
+  // Over at the latest when the broker closes.
+  async #penance(ms: number): Promise<void> {
+    let cut = () => {};
+    await new Promise<void>((resolve) => {
+      const cancel = this.schedule(ms, resolve);
+      cut = () => {
+        cancel();
+        resolve();
+      };
+      this.#penances.add(cut);
+    });
+    this.#penances.delete(cut);
   }
 
   allows(identity: Identity, verb: 'send' | 'subscribe', destination: string): boolean {
     return this.#options.authorize?.(identity, verb, destination) ?? true;
   }
 
-  isOpen(connection: string): boolean {
-    return this.#peers.has(connection);
+  hasTemporary(queue: string): boolean {
+    return this.#peers.get(ownerOf(queue))?.owns(queue) ?? false;
   }
 
   discard(queue: string): void {

@@ -1,6 +1,8 @@
 // Every bound of the broker, once: its default, what is a sensible value, and the
 // sentence that documents it. What exceeds one gets an ERROR that names it.
 
+import type { ProtocolErrorCode } from '@stompbox/protocol';
+
 export const LIMITS = {
   maxConnections: { default: 10_000, min: 1, say: 'Connections at a time; the next ones are closed at once.' },
   maxConnectionsPerAddress: { default: 10_000, min: 1, say: 'The same for one IP address.' },
@@ -56,6 +58,18 @@ export const LIMITS = {
 
 export type LimitName = keyof typeof LIMITS;
 export type BrokerLimits = { readonly [name in LimitName]: number };
+
+/** The limits that the session keeps for us, by what it says when they are exceeded. */
+export const LIMIT_BEHIND: { readonly [code in ProtocolErrorCode]?: LimitName } = {
+  'header-line-too-long': 'maxHeaderLineBytes',
+  'too-many-headers': 'maxHeaders',
+  'headers-too-large': 'maxHeadBytes',
+  'body-too-large': 'maxBodyBytes',
+  'too-many-subscriptions': 'maxSubscriptions',
+  'too-many-transactions': 'maxTransactions',
+  'connect-timeout': 'connectTimeoutMs',
+  'frame-timeout': 'frameTimeoutMs',
+};
 
 /** Throws a RangeError that names the limit and what it takes. */
 export function resolveLimits(given: Partial<BrokerLimits> = {}): BrokerLimits {

@@ -28,7 +28,7 @@ import {
   type Send,
   type Settlement,
 } from './engine/engine.ts';
-import type { BrokerLimits } from './limits.ts';
+import { type BrokerLimits, LIMIT_BEHIND } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import { Router } from './router.ts';
 
@@ -36,7 +36,8 @@ import { Router } from './router.ts';
 export interface PeerOwner {
   readonly engine: Engine;
   readonly limits: BrokerLimits;
-  readonly server: string;
+  /** What CONNECTED says in `server`; undefined says nothing. */
+  readonly server: string | undefined;
   now(): number;
   /** Calls `run` after `ms`; the answer cancels. */
   schedule(ms: number, run: () => void): () => void;
@@ -44,7 +45,8 @@ export interface PeerOwner {
   flushLater(peer: Peer): void;
   authenticate(peer: Peer, frame: Frame): Promise<Identity>;
   allows(identity: Identity, verb: 'send' | 'subscribe', destination: string): boolean;
-  isOpen(connection: string): boolean;
+  /** Whether some connection has this temporary queue now. */
+  hasTemporary(queue: string): boolean;
   /** Drops a temporary queue and what is in it. */
   discard(queue: string): void;
   count(what: Counted, n: number): void;
@@ -81,9 +83,12 @@ interface Transaction {
 interface Batch extends Pick<Transaction, 'credits'> {
   readonly sends: Send[];
   readonly settlements: Settlement[];
-  /** Receipts, and how many of `sends` came before each. */
-  readonly receipts: { readonly id: string; readonly after: number }[];
+  /** Receipts, how many of `sends` came before each, and whether it is the last of these that asked for it. */
+  readonly receipts: { readonly id: string; readonly after: number; readonly forSend: boolean }[];
 }
+
+/** What to do when work was refused, where `at` says; answers the receipt that the refused frame had asked for. */
+type Failed = (at: number | undefined) => string | undefined;
 
 const DONE = Promise.resolve();
 
@@ -139,7 +144,7 @@ export class Peer {
       maxTempQueues,
       allows: (verb: 'send' | 'subscribe', destination: string) =>
         this.#identity !== undefined && owner.allows(this.#identity, verb, destination),
-      isOpen: (connection: string) => owner.isOpen(connection),
+      hasTemporary: (queue: string) => owner.hasTemporary(queue),
     };
     this.#router = new Router(options, scratch);
     channel.open({
@@ -172,8 +177,7 @@ export class Peer {
       try {
         this.#handle(event);
       } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        this.#fail(error, this.#receiptAtFault);
+        this.#fail(error, this.#receiptAtFault); // a Refusal, or what a hook of the user's threw
       }
     }
     this.#commitBatch();
@@ -232,20 +236,18 @@ export class Peer {
   }
 
   #connect(frame: Frame): void {
-    const accepted = this.#owner.authenticate(this, frame).then(
-      (identity) => {
-        if (this.#gone || this.#ending) return;
+    // Not in `#tail`: nothing was asked for yet, and a login that takes for ever must not keep its connection.
+    this.#owner
+      .authenticate(this, frame)
+      .then((identity) => {
+        if (this.#ending) return;
         this.#identity = identity;
-        this.#session.accept({ session: this.id, server: this.#owner.server }, this.#owner.now());
+        const { server } = this.#owner;
+        this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.#owner.now());
         this.#said();
         this.#pump();
-      },
-      (cause: unknown) => {
-        // N-17: no hint what was wrong.
-        this.#fail(new Refusal('access-refused', 'the login was refused', { cause }), undefined, 1008);
-      },
-    );
-    this.#later(accepted, () => {});
+      })
+      .catch((error: unknown) => this.#fail(error, undefined));
   }
 
   #send(event: ServerEvent<Delivery> & { type: 'send' }): void {
@@ -268,7 +270,11 @@ export class Peer {
       }
       enlisting.sends.push(send);
     }
-    if (receipt !== undefined) this.#batch.receipts.push({ id: receipt, after: this.#batch.sends.length });
+    if (receipt !== undefined) this.#confirmLater(receipt, send !== undefined && transaction === undefined);
+  }
+
+  #confirmLater(receipt: string, forSend: boolean): void {
+    this.#batch.receipts.push({ id: receipt, after: this.#batch.sends.length, forSend });
   }
 
   #settle(event: ServerEvent<Delivery> & { type: 'settle' }): void {
@@ -279,7 +285,7 @@ export class Peer {
     const consumer = subscription && this.#consumers.get(subscription);
     if (consumer !== undefined) credits.set(consumer, (credits.get(consumer) ?? 0) + items.length);
     this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
-    if (receipt !== undefined) this.#batch.receipts.push({ id: receipt, after: this.#batch.sends.length });
+    if (receipt !== undefined) this.#confirmLater(receipt, false);
   }
 
   #enlist(name: string): Transaction {
@@ -299,7 +305,9 @@ export class Peer {
     const transaction = this.#transactions.get(name);
     this.#transactions.delete(name);
     if (transaction === undefined) return;
-    const { sends, settlements } = transaction;
+    const { settlements } = transaction;
+    const sends = transaction.sends.filter(({ destination }) => this.#router.isThere(destination));
+    this.#owner.count('droppedReplies', transaction.sends.length - sends.length);
     this.#slow(
       this.#owner.engine.commit({ sends, settlements, atomic: true }),
       () => this.#receipts(receipt),
@@ -318,7 +326,7 @@ export class Peer {
     const batch = this.#batch;
     const { sends, settlements, receipts } = batch;
     if (sends.length === 0 && settlements.length === 0 && receipts.length === 0) {
-      this.#chunkBytes = 0;
+      if (this.#session.buffered === 0) this.#chunkBytes = 0; // otherwise they belong to a frame that is still coming
       return;
     }
     this.#batch = emptyBatch();
@@ -330,9 +338,13 @@ export class Peer {
         if (receipts.length > 0) this.#said();
       },
       (at) => {
-        // Those before the refused one stand, and get their receipts.
+        if (at === undefined) {
+          this.#release(settlements);
+          return receipts[0]?.id;
+        }
+        // What came before the refused one stands, and gets its receipts.
         for (const { id, after } of receipts) if (after <= at) this.#session.receipt(id);
-        return receipts.find(({ after }) => after === at + 1)?.id;
+        return receipts.find(({ after, forSend }) => forSend && after === at + 1)?.id;
       },
     );
     this.#giveCredit(batch.credits);
@@ -340,7 +352,7 @@ export class Peer {
 
   // Waits for work in its turn, and does not read on while too much of it is under way. A client that owes settlements is
   // read all the same: they may be what the engine is waiting for.
-  #slow(work: Promise<void>, done: () => void, failed: (at: number) => string | undefined): void {
+  #slow(work: Promise<void>, done: () => void, failed: Failed): void {
     const bytes = this.#chunkBytes;
     this.#chunkBytes = 0;
     this.#inFlightBytes += bytes;
@@ -364,6 +376,7 @@ export class Peer {
   // Reads on only while neither too much input waits for its effect nor too much output for the client (M-92). A client
   // that owes settlements is read all the same while input waits: they may be what the engine is waiting for.
   #throttle(): void {
+    if (this.#ended) return;
     const { maxOutputBytes } = this.#owner.limits;
     const slack = this.#paused ? 0.5 : 1;
     const behind = this.#inFlightBytes > MAX_IN_FLIGHT_BYTES * slack && !this.#owes();
@@ -385,13 +398,13 @@ export class Peer {
   // --- answers: in the order they were asked for (R-04)
 
   // Runs `done` when `work` and everything before it is over; what fails becomes the one ERROR.
-  #later<T>(work: Promise<T>, done: (value: T) => void, failed?: (at: number) => string | undefined): void {
+  #later<T>(work: Promise<T>, done: (value: T) => void, failed?: Failed): void {
+    work.catch(() => {}); // heard of in its turn, which may be late; until then nobody else is to
     this.#tail = this.#tail
       .then(() => work)
       .then(done)
       .catch((error: unknown) => {
-        const at = error instanceof EngineError ? error.at : 0;
-        this.#failNow(error, failed?.(at));
+        this.#failNow(error, failed?.(error instanceof EngineError ? error.at : undefined));
       });
   }
 
@@ -462,18 +475,18 @@ export class Peer {
   }
 
   #unsubscribe(subscription: ServerSubscription<Delivery>, owed: Delivery[], receipt: string | undefined): void {
-    this.#answer(this.#leave(subscription, owed), receipt);
+    this.#leave(subscription);
+    this.#answer(this.#putBack(owed), receipt);
   }
 
   // A feed that may deliver is closed at once: nothing can be delivered to a subscription that has ended.
-  #leave(subscription: ServerSubscription<Delivery>, owed: Iterable<Delivery>): Promise<void> {
+  #leave(subscription: ServerSubscription<Delivery>): void {
     const consumer = this.#consumers.get(subscription);
-    if (consumer === undefined) return DONE;
+    if (consumer === undefined) return;
     this.#consumers.delete(subscription);
     consumer.open = false;
-    if (consumer.ready === undefined) return consumer.feed.then((feed) => feed.close(owed));
-    consumer.ready.close(owed);
-    return DONE;
+    if (consumer.ready !== undefined) consumer.ready.close();
+    else void consumer.feed.then((feed) => feed.close()).catch(() => {}); // it never opened, and SUBSCRIBE was told
   }
 
   // The subscription that answers to `reply-to:/temp-queue/x` arrive on, unless the client has made one (conformance 6.6).
@@ -485,11 +498,15 @@ export class Peer {
     this.#start(this.#open(this.#session.subscribeImplicitly(id, id), destination, Number.POSITIVE_INFINITY));
   }
 
-  // Deliveries whose subscription has ended, and which nobody will settle now.
+  // Deliveries that nobody will settle now: all at once, so that they go out again in their order.
   #putBack(orphans: readonly Delivery[]): Promise<void> {
     if (orphans.length === 0) return DONE;
-    const settlements = orphans.map((delivery) => ({ delivery, outcome: 'nack' as const }));
+    const settlements = orphans.map((delivery) => ({ delivery, outcome: 'return' as const }));
     return this.#owner.engine.commit({ sends: [], settlements, atomic: false });
+  }
+
+  #release(settlements: readonly Settlement[]): void {
+    this.#putBack(settlements.map(({ delivery }) => delivery)).catch((error: unknown) => this.#owner.unexpected(error));
   }
 
   // --- deliveries
@@ -499,6 +516,7 @@ export class Peer {
     this.#owner.count('delivered', 1);
     consumer.asked--;
     this.#said();
+    if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
     this.#ask(consumer);
   }
 
@@ -580,6 +598,11 @@ export class Peer {
 
   // --- the end
 
+  /** Whether this temporary queue is ours, and we are still here. */
+  owns(queue: string): boolean {
+    return !this.#ended && this.#router.temporary.has(queue);
+  }
+
   /** No more input; what was asked for is answered, then ERROR, then the close. Settles when the channel has closed. */
   stop(message: string): Promise<void> {
     this.#fail(new Refusal('closing', message), undefined, 1001);
@@ -587,7 +610,7 @@ export class Peer {
   }
 
   // In its turn: what came before is answered first.
-  #fail(error: Error & { readonly code: string }, receipt: string | undefined, closeCode?: number): void {
+  #fail(error: unknown, receipt: string | undefined, closeCode?: number): void {
     if (this.#ending) return;
     this.#ending = true;
     this.#commitBatch();
@@ -600,17 +623,25 @@ export class Peer {
     const known = error instanceof ProtocolError || error instanceof Refusal || error instanceof EngineError;
     if (!known) this.#owner.unexpected(error);
     this.#owner.count('errors', 1);
-    this.#session.error(known ? error : { code: 'internal', message: 'the broker failed; its log says how' }, receipt);
+    const said = known ? error : { code: 'internal', message: 'the broker failed; its log says how' };
+    this.#session.error({ code: said.code, message: said.message + this.#limitBehind(error) }, receipt);
     this.#end(closeCode ?? closeCodeOf(error));
+  }
+
+  // The name of the limit that the session has kept for us. Before login stricter sizes than ours hold (C-70).
+  #limitBehind(error: unknown): string {
+    if (!(error instanceof ProtocolError)) return '';
+    const limit = LIMIT_BEHIND[error.code];
+    return limit === undefined || (this.#identity === undefined && !limit.endsWith('Ms')) ? '' : ` (${limit})`;
   }
 
   // E-05: flush, close our side, and leave the other a while to read it.
   #end(closeCode = 1000): void {
     if (this.#ended) return;
-    this.flush();
     this.#ended = this.#ending = true;
+    this.#undo(); // before the last flush, which makes room: nothing may be delivered into that
+    this.flush();
     this.#session.close();
-    this.#undo();
     if (this.#paused) this.channel.resume();
     this.channel.end(closeCode);
     this.#cancelTimer?.();
@@ -642,17 +673,16 @@ export class Peer {
 
   // E-07: deliveries go back, transactions are void, temporary queues disappear.
   #undo(): void {
-    const enlisted = [...this.#transactions.values()].flatMap(({ settlements }) =>
-      settlements.map(({ delivery }) => delivery),
-    );
+    const owed = new Set<Delivery>();
+    for (const { settlements } of this.#transactions.values())
+      for (const { delivery } of settlements) owed.add(delivery);
     this.#transactions.clear();
-    const owed = new Set(enlisted);
     for (const [subscription] of this.#consumers) {
-      const mine = [...subscription.owed.values()].map(({ item }) => item);
-      for (const delivery of mine) owed.delete(delivery);
-      void this.#leave(subscription, mine).catch((error: unknown) => this.#owner.unexpected(error));
+      for (const { item } of subscription.owed.values()) owed.add(item); // what is enlisted is owed until COMMIT
+      this.#leave(subscription);
     }
-    void this.#putBack([...owed]).catch((error: unknown) => this.#owner.unexpected(error));
+    // Now that all have left, so that nothing of it comes back to us.
+    this.#putBack([...owed]).catch((error: unknown) => this.#owner.unexpected(error));
     for (const name of this.#router.temporary) this.#owner.discard(name);
   }
 
@@ -665,6 +695,6 @@ export class Peer {
 // W-09
 function closeCodeOf(error: unknown): number {
   if (error instanceof Refusal) return error.code === 'limit' ? 1009 : 1008;
-  if (error instanceof ProtocolError) return /too-large|too-long|too-many/.test(error.code) ? 1009 : 1002;
+  if (error instanceof ProtocolError) return error.code.includes('too-') ? 1009 : 1002;
   return 1011;
 }

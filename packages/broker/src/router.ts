@@ -11,6 +11,7 @@ import { Content, type Encoder, type Frame, NameSet, quote } from '@stompbox/pro
 import type { Destination, Send } from './engine/engine.ts';
 import { isWildcard, wrongPattern } from './pattern.ts';
 import { Refusal } from './refusal.ts';
+import { isTemporary, temporaryName } from './temporary.ts';
 
 export interface RouterOptions {
   /** This connection's name in `/remote-temp-queue/`. */
@@ -18,8 +19,8 @@ export interface RouterOptions {
   readonly maxDestinationBytes: number;
   readonly maxTempQueues: number;
   allows(verb: 'send' | 'subscribe', destination: string): boolean;
-  /** Whether the connection of a remote temporary queue is still there. */
-  isOpen(connection: string): boolean;
+  /** Whether some connection has this temporary queue now. */
+  hasTemporary(queue: string): boolean;
 }
 
 const REMEMBERED = 1024;
@@ -49,7 +50,7 @@ const DROPPED_AND_REPLY_TO = new NameSet([...RESERVED, 'reply-to']);
 export class Router {
   readonly #options: RouterOptions;
   readonly #scratch: Encoder;
-  readonly #sends = new Map<string, Destination | undefined>();
+  readonly #sends = new Map<string, Destination>();
   readonly #temporary = new Set<string>();
 
   constructor(options: RouterOptions, scratch: Encoder) {
@@ -62,17 +63,22 @@ export class Router {
     return this.#temporary;
   }
 
-  /** What a SEND means; undefined where it goes to a temporary queue whose owner has left. Throws Refusal. */
+  /** What a SEND means; undefined where it goes to a temporary queue that is not there (any more). Throws Refusal. */
   send(frame: Frame, destination: string): Send | undefined {
     let target = this.#sends.get(destination);
     if (target === undefined) {
       target = this.#resolve('send', destination);
       if (target === undefined) return undefined;
       if (this.#sends.size >= REMEMBERED) this.#sends.clear();
-      if (!target.name.startsWith('\0')) this.#sends.set(destination, target);
+      if (!isTemporary(target.name)) this.#sends.set(destination, target); // which may be gone next time
     }
     checkValues(frame);
     return { destination: target, content: this.#content(frame) };
+  }
+
+  /** Whether a destination is still there: that of a transaction may have left before its COMMIT. */
+  isThere({ name }: Destination): boolean {
+    return !isTemporary(name) || this.#options.hasTemporary(name);
   }
 
   /** What a SUBSCRIBE means. Throws Refusal. */
@@ -115,7 +121,7 @@ export class Router {
 
   #resolve(verb: 'send' | 'subscribe', text: string): Destination | undefined {
     const { maxDestinationBytes } = this.#options;
-    if (text.length > maxDestinationBytes)
+    if (Buffer.byteLength(text) > maxDestinationBytes)
       throw new Refusal('limit', `the destination is longer than ${maxDestinationBytes} bytes (maxDestinationBytes)`);
     if (/[\x00-\x1f\x7f]/.test(text)) throw new Refusal('bad-destination', `${quote(text)} holds a control character`);
     if (text.startsWith(REMOTE)) return this.#remote(verb, text);
@@ -141,19 +147,10 @@ export class Router {
   #remote(verb: 'send' | 'subscribe', text: string): Destination | undefined {
     const [connection = '', ...rest] = text.slice(REMOTE.length).split('/');
     const name = rest.join('/');
-    if (verb === 'subscribe' || name === '' || !this.#options.isOpen(connection)) return undefined;
-    return { kind: 'queue', name: temporaryName(connection, name), text: TEMP + name };
+    const queue = temporaryName(connection, name);
+    if (verb === 'subscribe' || !this.#options.hasTemporary(queue)) return undefined;
+    return { kind: 'queue', name: queue, text: TEMP + name };
   }
-}
-
-// NUL cannot be in a header, so no client can name such a queue.
-function temporaryName(connection: string, name: string): string {
-  return `\0${connection}/${name}`;
-}
-
-/** A queue that `temporaryName` named. */
-export function isTemporary(name: string): boolean {
-  return name.startsWith('\0');
 }
 
 // Headers that other brokers understand and that would mean something else if they were taken as text (M-83).

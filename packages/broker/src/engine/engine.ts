@@ -32,16 +32,23 @@ export interface Delivery {
   readonly redeliveries: number;
 }
 
-/** `nack`: back to its place for another try, or to the dead letters after too many. `reject`: to the dead letters at once. */
+/**
+ * What becomes of a delivery; settling one twice changes nothing.
+ *
+ *   ack      it is done with, and leaves
+ *   nack     back to its place for another try, with somebody else if possible; to the dead letters after too many
+ *   return   back to its place through no fault of its own: its consumer has left. Counts as a delivery, and never kills
+ *   reject   to the dead letters at once
+ */
 export interface Settlement {
   readonly delivery: Delivery;
-  readonly outcome: 'ack' | 'nack' | 'reject';
+  readonly outcome: 'ack' | 'nack' | 'return' | 'reject';
 }
 
 export interface Work {
   readonly sends: readonly Send[];
   readonly settlements: readonly Settlement[];
-  /** All or nothing (T-03, T-06). Otherwise sends stand alone, in order, up to the first that is refused. */
+  /** All or nothing (T-03, T-06). Otherwise settlements stand, and sends in order up to the first that is refused. */
   readonly atomic: boolean;
 }
 
@@ -60,8 +67,8 @@ export interface SubscriptionRequest {
 export interface Feed {
   /** Allows `n` more deliveries; they may come before this returns. */
   request(n: number): void;
-  /** Ends it. What was delivered and not settled goes back to its place, in order, marked as redelivered. */
-  close(unsettled: Iterable<Delivery>): void;
+  /** Ends it: nothing more is delivered. What was delivered waits for its settlement: `return` it. May be called twice. */
+  close(): void;
 }
 
 /** What users may rely on; the documentation prints it. */
@@ -92,7 +99,8 @@ export interface Inspection {
 export interface Engine {
   /**
    * Resolves when the guarantee holds, or, for a producer that must be slowed down, later. Work is taken in the order of
-   * the calls. Rejects with EngineError; `at` says which send was refused, and those before it stand.
+   * the calls; what it returns goes out again in its old order, after all settlements are in. Rejects with EngineError;
+   * `at` says which send was refused.
    */
   commit(work: Work): Promise<void>;
   /** Resolves when messages sent from now on will reach the subscription. Nothing is delivered before `request`. */
@@ -116,9 +124,12 @@ export type EngineErrorCode =
 export class EngineError extends Error {
   override readonly name = 'EngineError';
   readonly code: EngineErrorCode;
-  /** The index in `work.sends` of the refused one; those before it were kept, unless the work was atomic. */
-  readonly at: number;
-  constructor(code: EngineErrorCode, message: string, at = 0, options?: { cause?: unknown }) {
+  /**
+   * The index in `work.sends` of the refused one; what came before it was kept, unless the work was atomic.
+   * Undefined: no single one is at fault, and nothing of the work was kept.
+   */
+  readonly at: number | undefined;
+  constructor(code: EngineErrorCode, message: string, at?: number, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
     this.at = at;

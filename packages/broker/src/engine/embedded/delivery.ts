@@ -2,17 +2,22 @@
 // are one object from SEND to ACK.
 
 import type { Content } from '@stompbox/protocol';
-import type { Delivery } from '../engine.ts';
+import type { Delivery, Settlement } from '../engine.ts';
 
 /** What settles deliveries: the queue they came from, or the topic subscription. */
 export interface Origin {
-  acked(delivery: Kept): void;
-  nacked(delivery: Kept): void;
-  rejected(delivery: Kept): void;
+  settle(kept: Kept, outcome: Settlement['outcome']): void;
+  /** All settlements of one piece of work are in: what came back goes out again, in order. */
+  settled(): void;
 }
 
 /** Bookkeeping of a kept message besides its content, in bytes: an estimate, so that limits mean memory. */
 const OVERHEAD = 200;
+
+/** What a message of that content counts for in every limit. */
+export function weightOf(content: Content): number {
+  return content.bytes.length + OVERHEAD;
+}
 
 export class Kept implements Delivery {
   readonly id: number;
@@ -20,6 +25,10 @@ export class Kept implements Delivery {
   readonly content: Content;
   readonly origin: Origin;
   redeliveries = 0;
+  /** The consumer that must settle it now. */
+  holder: object | undefined = undefined;
+  /** The consumer that gave it back last. */
+  refusedBy: object | undefined = undefined;
 
   constructor(id: number, destination: string, content: Content, origin: Origin) {
     this.id = id;
@@ -29,7 +38,7 @@ export class Kept implements Delivery {
   }
 
   get bytes(): number {
-    return this.content.bytes.length + OVERHEAD;
+    return weightOf(this.content);
   }
 }
 
@@ -37,17 +46,24 @@ export class Kept implements Delivery {
 export class Backlog {
   #items: (Kept | undefined)[] = [];
   #head = 0;
+  readonly #returned: Kept[] = []; // a binary heap by id, however much came back and however much waits
 
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#items.length - this.#head + this.#returned.length;
   }
 
+  /** Ids only grow. */
   push(kept: Kept): void {
     this.#items.push(kept);
   }
 
   shift(): Kept | undefined {
     const kept = this.#items[this.#head];
+    const oldest = this.#returned[0];
+    if (oldest !== undefined && (kept === undefined || oldest.id < kept.id)) {
+      this.#removeOldest();
+      return oldest;
+    }
     if (kept === undefined) return undefined;
     this.#items[this.#head++] = undefined;
     if (this.#head === this.#items.length) {
@@ -60,24 +76,40 @@ export class Backlog {
     return kept;
   }
 
-  /** Puts messages back where they were: by id, before all that came later. */
-  giveBack(returned: readonly Kept[]): void {
-    if (returned.length === 0) return;
-    const sorted = [...returned].sort((a, b) => a.id - b.id);
-    const last = (sorted.at(-1) as Kept).id;
-    // Usually everything returned is older than everything waiting: a short search from the front.
-    let end = this.#head;
-    while (end < this.#items.length && (this.#items[end] as Kept).id < last) end++;
-    const front = this.#items.slice(this.#head, end) as Kept[];
-    const merged = front.length === 0 ? sorted : [...front, ...sorted].sort((a, b) => a.id - b.id);
-    this.#items = [...merged, ...this.#items.slice(end)];
-    this.#head = 0;
+  /** Puts a message back where it was: by its id, before all that came later. */
+  giveBack(kept: Kept): void {
+    const heap = this.#returned;
+    let at = heap.length;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above] as Kept;
+      if (parent.id <= kept.id) break;
+      heap[at] = parent;
+      at = above;
+    }
+    heap[at] = kept;
   }
 
-  drain(): Kept[] {
-    const rest = this.#items.slice(this.#head) as Kept[];
+  clear(): void {
     this.#items = [];
     this.#head = 0;
-    return rest;
+    this.#returned.length = 0;
+  }
+
+  #removeOldest(): void {
+    const heap = this.#returned;
+    const moved = heap.pop();
+    if (moved === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      const right = heap[below + 1];
+      if (right !== undefined && right.id < (heap[below] as Kept).id) below++;
+      const child = heap[below];
+      if (child === undefined || child.id >= moved.id) break;
+      heap[at] = child;
+      at = below;
+    }
+    heap[at] = moved;
   }
 }

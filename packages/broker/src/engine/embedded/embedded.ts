@@ -3,6 +3,7 @@
 // promise is late only where a producer is to be slowed down.
 
 import { Content, Encoder, frame, NameSet } from '@stompbox/protocol';
+import { isTemporary } from '../../temporary.ts';
 import {
   type Engine,
   EngineError,
@@ -10,12 +11,13 @@ import {
   type Guarantees,
   type Inspection,
   type Send,
+  type Settlement,
   type SubscriptionRequest,
   type Work,
 } from '../engine.ts';
-import { Kept } from './delivery.ts';
+import { Kept, type Origin, weightOf } from './delivery.ts';
 import { Queue, type QueueOwner } from './queue.ts';
-import { type TopicOwner, Topics } from './topic.ts';
+import { type TopicOwner, type TopicSubscriber, Topics } from './topic.ts';
 
 export interface EmbeddedEngineOptions {
   /** Messages in one queue, unsettled ones included. */
@@ -35,15 +37,18 @@ export interface EmbeddedEngineOptions {
   schedule(ms: number, run: () => void): () => void;
 }
 
-interface Waiter {
-  /** The queue it waits for; undefined: a topic. */
-  readonly queue: Queue | undefined;
-  resolve(): void;
+/** What the sends of one piece of work, before the one that is looked at, add to the engine. */
+interface Load {
+  messages: number;
+  bytes: number;
 }
 
-const NO_CONTENT = new NameSet(['content-length', 'original-destination', 'dead-letter-reason', 'delivery-count']);
 const DONE = Promise.resolve();
-export const DEAD_LETTERS = 'dlq.';
+const NOTHING: Load = { messages: 0, bytes: 0 };
+const NO_HEADERS = new NameSet([]);
+const NOBODY: Origin = { settle() {}, settled() {} };
+const DEAD_LETTERS = 'dlq.';
+const ABOUT_THE_DEATH = new NameSet(['content-length', 'original-destination', 'dead-letter-reason', 'delivery-count']);
 
 export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   readonly guarantees: Guarantees = { durable: 'no', atomic: true, ordered: true, scheduled: false };
@@ -51,8 +56,6 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   readonly #queues = new Map<string, Queue>();
   readonly #topics: Topics;
   readonly #scratch = new Encoder({ version: '1.2' });
-  #waiters: Waiter[] = [];
-  #patience: (() => void) | undefined;
   #bytes = 0;
   #nextId = 1;
   #closed = false;
@@ -65,8 +68,14 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   get maxDeliveries(): number {
     return this.#options.maxDeliveries;
   }
-  get maxBacklogBytes(): number {
-    return this.#options.producersWaitAboveBytes * 8;
+  get maxMemoryBytes(): number {
+    return this.#options.maxMemoryBytes;
+  }
+  get producersWaitAboveBytes(): number {
+    return this.#options.producersWaitAboveBytes;
+  }
+  get slowConsumerGraceMs(): number {
+    return this.#options.slowConsumerGraceMs;
   }
 
   readonly inspect: Inspection = (() => {
@@ -83,70 +92,86 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   commit(work: Work): Promise<void> {
     if (this.#closed) return Promise.reject(new EngineError('engine-closed', 'the broker is closing'));
     const { sends, settlements, atomic } = work;
-    let full: Queue | undefined;
-    let lagging = false;
+    const behind = new Set<Queue | TopicSubscriber>();
     try {
-      if (atomic) for (let at = 0; at < sends.length; at++) this.#admit(sends[at] as Send, at, sends);
-      for (let i = 0; i < settlements.length; i++) {
-        const settlement = settlements[i];
-        if (settlement === undefined || !(settlement.delivery instanceof Kept)) continue;
-        const { delivery, outcome } = settlement;
-        if (outcome === 'ack') delivery.origin.acked(delivery);
-        else if (outcome === 'nack') delivery.origin.nacked(delivery);
-        else delivery.origin.rejected(delivery);
-      }
+      if (atomic) this.#admitAll(sends);
+      this.#settle(settlements);
       for (let at = 0; at < sends.length; at++) {
         const send = sends[at] as Send;
-        const { destination, content } = send;
-        if (destination.kind === 'topic') {
-          const subscribers = this.#topics.subscribers(destination.name);
-          if (subscribers.length === 0) continue;
-          const kept = new Kept(this.#nextId++, destination.text, content, NOBODY);
-          for (const subscriber of subscribers) {
-            subscriber.add(kept);
-            if (subscriber.bytes > this.#options.producersWaitAboveBytes) lagging = true;
-          }
-        } else {
-          if (!atomic) this.#admit(send, at);
-          const queue = this.#queue(destination.name);
-          queue.add(new Kept(this.#nextId++, destination.text, content, queue));
-          if (queue.bytes > this.#options.producersWaitAboveBytes && queue.consumers > 0) full = queue;
+        if (send.destination.kind === 'topic') this.#publish(send, behind);
+        else {
+          if (!atomic) this.#admit(send, at, NOTHING, NOTHING, 0);
+          const { name, text } = send.destination;
+          const queue = this.#queue(name);
+          queue.add(new Kept(this.#nextId++, text, send.content, queue));
+          if (queue.isBehind) behind.add(queue);
         }
       }
     } catch (error) {
       return Promise.reject(error);
     }
-    return full !== undefined || lagging ? this.#wait(full, lagging) : DONE;
+    if (behind.size === 0) return DONE;
+    const still = [...behind].filter((one) => one.isBehind); // what was delivered since may have made room
+    return Promise.all(still.map((one) => one.eased())).then(() => {});
   }
 
-  // Refuses what would break a limit. `all`: together with every send before it (T-06).
-  #admit(send: Send, at: number, all?: readonly Send[]): void {
-    if (send.destination.kind === 'topic') return;
+  #settle(settlements: readonly Settlement[]): void {
+    let returned: Set<Origin> | undefined;
+    for (const { delivery, outcome } of settlements) {
+      if (!(delivery instanceof Kept)) continue;
+      delivery.origin.settle(delivery, outcome);
+      if (outcome !== 'ack') returned = (returned ?? new Set()).add(delivery.origin);
+    }
+    if (returned !== undefined) for (const origin of returned) origin.settled();
+  }
+
+  #publish({ destination, content }: Send, behind: Set<Queue | TopicSubscriber>): void {
+    const subscribers = this.#topics.subscribers(destination.name);
+    if (subscribers.length === 0) return;
+    const kept = new Kept(this.#nextId++, destination.text, content, NOBODY);
+    for (const subscriber of subscribers) {
+      subscriber.add(kept);
+      if (subscriber.isBehind) behind.add(subscriber);
+    }
+  }
+
+  // Refuses as a whole what would break a limit together (T-06).
+  #admitAll(sends: readonly Send[]): void {
+    const byQueue = new Map<string, Load>();
+    const all = { ...NOTHING };
+    let newQueues = 0;
+    for (let at = 0; at < sends.length; at++) {
+      const send = sends[at] as Send;
+      if (send.destination.kind === 'topic') continue;
+      const { name } = send.destination;
+      let load = byQueue.get(name);
+      this.#admit(send, at, load ?? NOTHING, all, newQueues);
+      if (load === undefined) {
+        load = { ...NOTHING };
+        byQueue.set(name, load);
+        if (!this.#queues.has(name)) newQueues++;
+      }
+      for (const grown of [load, all]) {
+        grown.messages++;
+        grown.bytes += weightOf(send.content);
+      }
+    }
+  }
+
+  // Refuses what would break a limit: on top of what is here, `ahead` for the same queue and `all` for any.
+  #admit({ destination, content }: Send, at: number, ahead: Load, all: Load, newQueues: number): void {
     const { maxQueueBytes, maxQueueMessages, maxMemoryBytes, maxQueues } = this.#options;
-    const { name, text } = send.destination;
+    const { name, text } = destination;
     const queue = this.#queues.get(name);
-    let messages = 1;
-    let bytes = send.content.bytes.length;
-    if (all !== undefined) {
-      for (const other of all.slice(0, at)) {
-        if (other.destination.name !== name) continue;
-        messages++;
-        bytes += other.content.bytes.length;
-      }
-    }
-    if (queue === undefined) {
-      if (this.#queues.size >= maxQueues)
-        throw new EngineError('too-many-queues', `there are ${maxQueues} queues, the limit`, at);
-    } else {
-      const held = queue.view;
-      if (held.waiting + held.unsettled + messages > maxQueueMessages) {
-        throw new EngineError('queue-full', `${text} holds ${maxQueueMessages} messages, the limit`, at);
-      }
-      if (queue.bytes + bytes > maxQueueBytes)
-        throw new EngineError('queue-full', `${text} holds ${maxQueueBytes} bytes, the limit`, at);
-    }
-    if (this.#bytes + bytes > maxMemoryBytes)
-      throw new EngineError('memory-full', `all queues hold ${maxMemoryBytes} bytes, the limit`, at);
+    const bytes = weightOf(content);
+    if (queue === undefined && ahead.messages === 0 && this.#queues.size + newQueues >= maxQueues)
+      throw tooMany(maxQueues, at);
+    if ((queue?.length ?? 0) + ahead.messages >= maxQueueMessages)
+      throw new EngineError('queue-full', `${text} has room for ${maxQueueMessages} messages (maxQueueMessages)`, at);
+    if ((queue?.bytes ?? 0) + ahead.bytes + bytes > maxQueueBytes)
+      throw new EngineError('queue-full', `${text} has room for ${maxQueueBytes} bytes (maxQueueBytes)`, at);
+    if (this.wouldOverflow(all.bytes + bytes))
+      throw new EngineError('memory-full', `all queues have room for ${maxMemoryBytes} bytes (maxMemoryBytes)`, at);
   }
 
   #queue(name: string): Queue {
@@ -165,19 +190,17 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       const subscriber = this.#topics.open(request);
       return Promise.resolve({
         request: (n) => subscriber.ask(n),
-        close: (unsettled) => this.#topics.close(subscriber, unsettled),
+        close: () => this.#topics.close(subscriber),
       });
     }
     if (!this.#queues.has(name) && this.#queues.size >= this.#options.maxQueues) {
-      return Promise.reject(
-        new EngineError('too-many-queues', `there are ${this.#options.maxQueues} queues, the limit`),
-      );
+      return Promise.reject(tooMany(this.#options.maxQueues));
     }
     const queue = this.#queue(name);
     const consumer = queue.open(request);
     return Promise.resolve({
       request: (n) => queue.request(consumer, n),
-      close: (unsettled) => queue.close(consumer, unsettled),
+      close: () => queue.close(consumer),
     });
   }
 
@@ -190,8 +213,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#patience?.();
-    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+    for (const queue of this.#queues.values()) queue.release();
+    this.#topics.release();
     return DONE;
   }
 
@@ -201,20 +224,22 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#bytes += bytes;
   }
 
-  eased(queue: Queue): void {
-    if (this.#waiters.length > 0) this.#release(queue);
+  wouldOverflow(bytes: number): boolean {
+    return this.#bytes + bytes > this.#options.maxMemoryBytes;
   }
 
-  easedTopic(): void {
-    if (this.#waiters.length > 0) this.#release(undefined);
+  schedule(ms: number, run: () => void): () => void {
+    return this.#options.schedule(ms, run);
   }
 
   abandoned(queue: Queue): void {
     if (this.#queues.get(queue.name) === queue) this.#queues.delete(queue.name);
   }
 
-  deadLetter(queue: Queue, kept: Kept, reason: string): void {
-    if (queue.name.startsWith(DEAD_LETTERS) || queue.name.startsWith('\0')) return; // no dead letters of dead letters
+  // What is dead in a dead-letter queue stays there unless it is rejected; a temporary queue is no place to look it up.
+  deadLetter(queue: Queue, kept: Kept, reason: 'redeliveries' | 'rejected'): boolean {
+    if (queue.name.startsWith(DEAD_LETTERS)) return reason === 'rejected';
+    if (isTemporary(queue.name)) return true;
     const name = `${DEAD_LETTERS}${queue.name}`;
     const letters = this.#queue(name);
     const about: [string, string][] = [
@@ -222,42 +247,13 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       ['dead-letter-reason', reason],
       ['delivery-count', String(kept.redeliveries + (reason === 'rejected' ? 1 : 0))],
     ];
-    const headers = [...about, ...[...kept.content.headers].filter(([header]) => !NO_CONTENT.has(header))];
+    const headers = [...about, ...[...kept.content.headers].filter(([header]) => !ABOUT_THE_DEATH.has(header))];
     const content = Content.of(frame('SEND', headers, kept.content.body), NO_HEADERS, this.#scratch);
     letters.add(new Kept(this.#nextId++, `/queue/${name}`, content, letters));
-  }
-
-  // --- producers that wait
-
-  #wait(queue: Queue | undefined, lagging: boolean): Promise<void> {
-    if (lagging && this.#patience === undefined) {
-      this.#patience = this.#options.schedule(this.#options.slowConsumerGraceMs, () => {
-        this.#patience = undefined;
-        const ms = this.#options.slowConsumerGraceMs;
-        for (const subscriber of this.#topics.laggards(this.#options.producersWaitAboveBytes)) {
-          subscriber.end(`${subscriber.bytes} bytes wait for this subscriber, and it did not catch up in ${ms} ms`);
-        }
-      });
-    }
-    return new Promise<void>((resolve) => this.#waiters.push({ queue, resolve }));
-  }
-
-  #release(eased: Queue | undefined): void {
-    const low = this.#options.producersWaitAboveBytes / 2;
-    const calm = eased === undefined && this.#topics.laggards(low).length === 0;
-    if (calm) {
-      this.#patience?.();
-      this.#patience = undefined;
-    }
-    if (eased !== undefined && eased.bytes > low && eased.consumers > 0) return;
-    const still: Waiter[] = [];
-    for (const waiter of this.#waiters) {
-      if (waiter.queue === eased && (eased !== undefined || calm)) waiter.resolve();
-      else still.push(waiter);
-    }
-    this.#waiters = still;
+    return true;
   }
 }
 
-const NO_HEADERS = new NameSet([]);
-const NOBODY = { acked() {}, nacked() {}, rejected() {} };
+function tooMany(maxQueues: number, at?: number): EngineError {
+  return new EngineError('too-many-queues', `there are ${maxQueues} queues (maxQueues)`, at);
+}

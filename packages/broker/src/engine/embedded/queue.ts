@@ -1,20 +1,20 @@
 // A queue: competing consumers, in turn, each as far as its credit goes; what comes
-// back goes to the front, in its old order, and to somebody else if possible.
+// back goes to its old place, and to somebody else if possible (X-48, X-49).
 
-import type { Delivery, QueueView, SubscriptionRequest } from '../engine.ts';
-import { Backlog, Kept, type Origin } from './delivery.ts';
+import type { QueueView, Settlement, SubscriptionRequest } from '../engine.ts';
+import { Backlog, type Kept, type Origin } from './delivery.ts';
+import { Gauge } from './gauge.ts';
 
 /** What a queue needs of its engine. */
 export interface QueueOwner {
   /** Bytes held changed by this many. */
   weigh(bytes: number): void;
-  /** The queue got shorter: producers may be waiting. */
-  eased(queue: Queue): void;
-  /** Delivered too often, or rejected. */
-  deadLetter(queue: Queue, kept: Kept, reason: 'redeliveries' | 'rejected'): void;
+  /** Delivered too often, or rejected. Answers whether it may leave its queue. */
+  deadLetter(queue: Queue, kept: Kept, reason: 'redeliveries' | 'rejected'): boolean;
   /** Nothing in it and nobody at it. */
   abandoned(queue: Queue): void;
   readonly maxDeliveries: number;
+  readonly producersWaitAboveBytes: number;
 }
 
 interface Consumer {
@@ -26,40 +26,48 @@ interface Consumer {
 export class Queue implements Origin {
   readonly name: string;
   readonly #owner: QueueOwner;
+  readonly #gauge: Gauge;
   readonly #backlog = new Backlog();
   readonly #consumers = new Set<Consumer>();
-  #ready: Consumer[] = []; // those with credit, in turn
+  readonly #ready: Consumer[] = []; // those with credit, in turn
   #next = 0;
   #unsettled = 0;
-  #bytes = 0;
   #dispatching = false;
+  #discarded = false;
 
   constructor(name: string, owner: QueueOwner) {
     this.name = name;
     this.#owner = owner;
+    this.#gauge = new Gauge(owner.producersWaitAboveBytes, (bytes) => owner.weigh(bytes));
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#gauge.bytes;
   }
-  get waiting(): number {
-    return this.#backlog.length;
+  /** Messages in it, unsettled ones included. */
+  get length(): number {
+    return this.#backlog.length + this.#unsettled;
   }
-  get consumers(): number {
-    return this.#consumers.size;
+  /** Its consumers are behind: producers wait for `eased`. Where there is none, waiting would not help. */
+  get isBehind(): boolean {
+    return this.#gauge.isHigh && this.#consumers.size > 0;
   }
+  eased(): Promise<void> {
+    return this.#gauge.eased();
+  }
+
   get view(): QueueView {
     return {
       name: this.name,
       waiting: this.#backlog.length,
       unsettled: this.#unsettled,
-      bytes: this.#bytes,
+      bytes: this.#gauge.bytes,
       consumers: this.#consumers.size,
     };
   }
 
   add(kept: Kept): void {
-    this.#weigh(kept.bytes);
+    this.#gauge.add(kept.bytes);
     if (this.#backlog.length === 0 && this.#ready.length > 0 && !this.#dispatching) {
       this.#deliver(kept);
       return;
@@ -84,51 +92,50 @@ export class Queue implements Origin {
     this.#dispatch();
   }
 
-  close(consumer: Consumer, unsettled: Iterable<Delivery>): void {
+  close(consumer: Consumer): void {
     if (!this.#consumers.delete(consumer)) return;
     consumer.credit = 0;
     this.#unready(consumer);
-    const returned: Kept[] = [];
-    for (const delivery of unsettled) {
-      if (!(delivery instanceof Kept) || delivery.origin !== this) continue;
-      this.#unsettled--;
-      delivery.redeliveries++;
-      returned.push(delivery);
-    }
-    this.#backlog.giveBack(returned);
-    this.#dispatch();
-    this.#owner.eased(this);
-    this.#abandon();
+    if (this.#consumers.size === 0) this.#gauge.release();
+    this.#reclaim();
   }
 
-  acked(kept: Kept): void {
+  settle(kept: Kept, outcome: Settlement['outcome']): void {
+    if (kept.holder === undefined) return; // settled before
+    const { holder } = kept;
+    kept.holder = undefined;
     this.#unsettled--;
-    this.#gone(kept);
-  }
-
-  nacked(kept: Kept): void {
-    kept.redeliveries++;
-    if (kept.redeliveries >= this.#owner.maxDeliveries) {
-      this.#unsettled--;
-      this.#owner.deadLetter(this, kept, 'redeliveries');
+    if (this.#discarded) return;
+    if (outcome === 'ack') {
       this.#gone(kept);
       return;
     }
-    this.#unsettled--;
-    this.#backlog.giveBack([kept]);
-    this.#dispatch();
+    if (outcome !== 'reject') kept.redeliveries++;
+    const dies = outcome === 'reject' || (outcome === 'nack' && kept.redeliveries >= this.#owner.maxDeliveries);
+    if (dies && this.#owner.deadLetter(this, kept, outcome === 'reject' ? 'rejected' : 'redeliveries')) {
+      this.#gone(kept);
+      return;
+    }
+    kept.refusedBy = holder;
+    this.#backlog.giveBack(kept);
   }
 
-  rejected(kept: Kept): void {
-    this.#unsettled--;
-    this.#owner.deadLetter(this, kept, 'rejected');
-    this.#gone(kept);
+  settled(): void {
+    this.#dispatch();
+    this.#reclaim();
   }
 
   /** Everything in it is dropped: its connection is gone (temporary queues). */
   discard(): void {
-    this.#backlog.drain();
-    this.#weigh(-this.#bytes);
+    this.#discarded = true;
+    this.#backlog.clear();
+    this.#gauge.add(-this.#gauge.bytes);
+    this.#gauge.release();
+  }
+
+  /** The engine closes: no producer waits any longer. */
+  release(): void {
+    this.#gauge.release();
   }
 
   // A `deliver` may ask for more, or settle, while we are here: the outer loop goes on.
@@ -147,17 +154,24 @@ export class Queue implements Origin {
   }
 
   #deliver(kept: Kept): void {
-    if (this.#next >= this.#ready.length) this.#next = 0;
-    const consumer = this.#ready[this.#next] as Consumer;
+    const consumer = this.#turn(kept);
     if (--consumer.credit === 0) this.#unready(consumer);
     else this.#next++;
     if (consumer.request.acknowledged) {
+      kept.holder = consumer;
       this.#unsettled++;
       consumer.request.deliver(kept);
     } else {
       consumer.request.deliver(kept);
       this.#gone(kept);
     }
+  }
+
+  // Whose turn it is; somebody else's where that one has just given it back.
+  #turn(kept: Kept): Consumer {
+    if (this.#next >= this.#ready.length) this.#next = 0;
+    if (this.#ready[this.#next] === kept.refusedBy) this.#next = (this.#next + 1) % this.#ready.length;
+    return this.#ready[this.#next] as Consumer;
   }
 
   #unready(consumer: Consumer): void {
@@ -169,17 +183,11 @@ export class Queue implements Origin {
   }
 
   #gone(kept: Kept): void {
-    this.#weigh(-kept.bytes);
-    this.#owner.eased(this);
-    if (this.#bytes === 0 && this.#consumers.size === 0) this.#abandon();
+    this.#gauge.add(-kept.bytes);
+    if (this.#gauge.bytes === 0 && this.#consumers.size === 0) this.#reclaim();
   }
 
-  #abandon(): void {
-    if (this.#consumers.size === 0 && this.#backlog.length === 0 && this.#unsettled === 0) this.#owner.abandoned(this);
-  }
-
-  #weigh(bytes: number): void {
-    this.#bytes += bytes;
-    this.#owner.weigh(bytes);
+  #reclaim(): void {
+    if (this.#consumers.size === 0 && this.length === 0) this.#owner.abandoned(this);
   }
 }

@@ -3,59 +3,89 @@
 // remembered until somebody subscribes or leaves.
 
 import { matches, type Pattern, parsePattern } from '../../pattern.ts';
-import { type Delivery, EngineError, type SubscriptionRequest } from '../engine.ts';
+import { EngineError, type Settlement, type SubscriptionRequest } from '../engine.ts';
 import { Backlog, Kept, type Origin } from './delivery.ts';
+import { Gauge } from './gauge.ts';
 
 /** What topics need of their engine. */
 export interface TopicOwner {
   weigh(bytes: number): void;
-  /** A backlog got shorter: producers may be waiting. */
-  easedTopic(): void;
+  /** Whether `bytes` more would be too many for the whole engine. */
+  wouldOverflow(bytes: number): boolean;
+  /** Calls `run` after `ms`; the answer cancels. */
+  schedule(ms: number, run: () => void): () => void;
   readonly maxDeliveries: number;
-  /** Bytes of one subscriber's backlog. */
-  readonly maxBacklogBytes: number;
+  readonly maxMemoryBytes: number;
+  readonly producersWaitAboveBytes: number;
+  readonly slowConsumerGraceMs: number;
 }
 
 const NAMES_REMEMBERED = 10_000;
+// One SEND may be larger than the mark above which producers wait, and several may be under way.
+const MARKS_AT_MOST = 8;
 
 export class TopicSubscriber implements Origin {
   readonly request: SubscriptionRequest;
   readonly pattern: Pattern;
   readonly #owner: TopicOwner;
+  readonly #gauge: Gauge; // what waits for credit
   readonly #backlog = new Backlog();
   #credit = 0;
-  #bytes = 0;
+  #unsettledBytes = 0;
   #open = true;
   #asking = false;
+  #cancelPatience: (() => void) | undefined;
 
   constructor(request: SubscriptionRequest, owner: TopicOwner) {
     this.request = request;
     this.pattern = parsePattern(request.destination.name);
     this.#owner = owner;
+    this.#gauge = new Gauge(owner.producersWaitAboveBytes, (bytes) => owner.weigh(bytes));
   }
 
-  /** Bytes that wait for credit. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Producers wait for `eased`. */
+  get isBehind(): boolean {
+    return this.#gauge.isHigh;
+  }
+  eased(): Promise<void> {
+    return this.#gauge.eased();
   }
 
   /** `kept` is shared by all subscribers; one that must be settled is delivered as a copy of its own. */
   add(kept: Kept): void {
     if (!this.#open) return;
     const own = this.request.acknowledged ? new Kept(kept.id, kept.destination, kept.content, this) : kept;
-    if (this.#credit > 0 && this.#backlog.length === 0) {
+    if (this.#credit > 0 && this.#backlog.length === 0 && !this.#asking) {
       this.#credit--;
-      this.request.deliver(own);
+      this.#deliver(own);
       return;
     }
-    this.#backlog.push(own);
-    this.#weigh(own.bytes);
-    if (this.#bytes > this.#owner.maxBacklogBytes)
-      this.end(`more than ${this.#owner.maxBacklogBytes} bytes wait for this subscriber`);
+    this.#keep(own);
   }
 
-  /** Gives a subscriber up that cannot keep up. */
-  end(reason: string): void {
+  #keep(kept: Kept): void {
+    const { maxMemoryBytes, producersWaitAboveBytes, slowConsumerGraceMs } = this.#owner;
+    if (this.#owner.wouldOverflow(kept.bytes)) {
+      this.#end(`this subscriber is behind, and there is room for ${maxMemoryBytes} bytes (maxMemoryBytes)`);
+      return;
+    }
+    this.#backlog.push(kept);
+    this.#gauge.add(kept.bytes);
+    if (this.#gauge.bytes > producersWaitAboveBytes * MARKS_AT_MOST) {
+      this.#end(
+        `more than ${MARKS_AT_MOST} times ${producersWaitAboveBytes} bytes wait for this subscriber (producersWaitAboveBytes)`,
+      );
+    } else if (this.#gauge.isHigh && this.#cancelPatience === undefined) {
+      this.#cancelPatience = this.#owner.schedule(slowConsumerGraceMs, () =>
+        this.#end(
+          `${this.#gauge.bytes} bytes wait for this subscriber, which did not catch up in ${slowConsumerGraceMs} ms (slowConsumerGraceMs)`,
+        ),
+      );
+    }
+  }
+
+  // Gives a subscriber up that cannot keep up.
+  #end(reason: string): void {
     if (!this.#open) return;
     this.close();
     this.request.ended(new EngineError('slow-consumer', reason));
@@ -65,38 +95,65 @@ export class TopicSubscriber implements Origin {
     this.#credit += n;
     if (this.#asking) return; // `deliver` asks for more: the loop that called it goes on
     this.#asking = true;
-    while (this.#open && this.#credit > 0) {
-      const kept = this.#backlog.shift();
-      if (kept === undefined) break;
-      this.#credit--;
-      this.#weigh(-kept.bytes);
-      this.request.deliver(kept);
+    try {
+      while (this.#open && this.#credit > 0) {
+        const kept = this.#backlog.shift();
+        if (kept === undefined) break;
+        this.#credit--;
+        this.#gauge.add(-kept.bytes);
+        this.#deliver(kept);
+      }
+    } finally {
+      this.#asking = false;
     }
-    this.#asking = false;
-    this.#owner.easedTopic();
+    if (this.#gauge.isLow) this.#forgive();
+  }
+
+  #deliver(kept: Kept): void {
+    if (this.request.acknowledged) {
+      kept.holder = this;
+      this.#weighUnsettled(kept.bytes);
+    }
+    this.request.deliver(kept);
   }
 
   close(): void {
     this.#open = false;
-    this.#backlog.drain();
-    this.#weigh(-this.#bytes);
-    this.#owner.easedTopic();
+    this.#forgive();
+    this.#backlog.clear();
+    this.#gauge.add(-this.#gauge.bytes);
+    this.#gauge.release();
+    this.#weighUnsettled(-this.#unsettledBytes);
   }
 
-  acked(): void {}
+  /** The engine closes: no producer waits any longer, and nobody is given up. */
+  release(): void {
+    this.#forgive();
+    this.#gauge.release();
+  }
 
-  nacked(kept: Kept): void {
-    if (!this.#open || kept.redeliveries + 1 >= this.#owner.maxDeliveries) return; // a topic keeps nothing for later
+  settle(kept: Kept, outcome: Settlement['outcome']): void {
+    if (kept.holder === undefined || !this.#open) return; // a topic keeps nothing for later
+    kept.holder = undefined;
+    this.#weighUnsettled(-kept.bytes);
+    if (outcome === 'ack' || outcome === 'reject') return;
     kept.redeliveries++;
-    this.#backlog.giveBack([kept]);
-    this.#weigh(kept.bytes);
+    if (outcome === 'nack' && kept.redeliveries >= this.#owner.maxDeliveries) return;
+    this.#backlog.giveBack(kept);
+    this.#gauge.add(kept.bytes);
+  }
+
+  settled(): void {
     this.ask(0);
   }
 
-  rejected(): void {}
+  #forgive(): void {
+    this.#cancelPatience?.();
+    this.#cancelPatience = undefined;
+  }
 
-  #weigh(bytes: number): void {
-    this.#bytes += bytes;
+  #weighUnsettled(bytes: number): void {
+    this.#unsettledBytes += bytes;
     this.#owner.weigh(bytes);
   }
 }
@@ -117,7 +174,7 @@ export class Topics {
     return subscriber;
   }
 
-  close(subscriber: TopicSubscriber, _unsettled: Iterable<Delivery>): void {
+  close(subscriber: TopicSubscriber): void {
     if (!this.#subscribers.delete(subscriber)) return;
     this.#byName.clear();
     subscriber.close();
@@ -134,8 +191,7 @@ export class Topics {
     return found;
   }
 
-  /** Those with more than `bytes` waiting. */
-  laggards(bytes: number): TopicSubscriber[] {
-    return [...this.#subscribers].filter((subscriber) => subscriber.bytes > bytes);
+  release(): void {
+    for (const subscriber of this.#subscribers) subscriber.release();
   }
 }
