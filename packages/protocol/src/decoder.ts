@@ -150,6 +150,8 @@ function commandAt(bytes: Uint8Array, start: number, end: number): Command | und
   return undefined;
 }
 
+const LONGEST_COMMAND = BY_LENGTH.length - 1;
+
 const CONTENT_LENGTH = new TextEncoder().encode('content-length');
 
 type Stage = 'between' | 'head' | 'body' | 'streaming' | 'discarding' | 'broken' | 'lost';
@@ -170,9 +172,11 @@ export class Decoder {
 
   #stage: Stage = 'between';
   #error: ProtocolError | undefined;
-  #skipped = 0;
+  #lostFrom = 0; // stream offset of what makes no frame
+  #fresh = false; // a frame may begin at #at: what stands before it ended something
 
   // The head under way. #scan is how far we have looked.
+  #frameStart = 0; // stream offset
   #scan = 0;
   #lineStart = 0;
   #colon = -1;
@@ -273,8 +277,7 @@ export class Decoder {
         this.#stage = 'broken';
         throw error;
       }
-      this.#stage = 'lost';
-      this.#skipped = 0;
+      this.#lose();
       return this.#findFrame();
     }
   }
@@ -344,6 +347,7 @@ export class Decoder {
       }
       this.#at = at;
       this.#stage = 'head';
+      this.#frameStart = this.#base + at;
       this.#scan = this.#lineStart = at;
       this.#colon = -1;
       this.#command = undefined;
@@ -476,7 +480,7 @@ export class Decoder {
       command !== undefined &&
       (this.#grammar === undefined || this.#grammar.nack || (command !== 'NACK' && command !== 'STOMP'));
     if (!known) {
-      const text = quote(decodeLatin1(this.#bytes.subarray(this.#lineStart, lineEnd)));
+      const text = this.#quote(this.#lineStart, lineEnd);
       const rule = command === undefined ? 'C-13' : 'C-12';
       this.#fail(
         'unknown-command',
@@ -498,7 +502,7 @@ export class Decoder {
     const start = this.#lineStart;
     const colon = this.#colon;
     if (colon < 0) {
-      const text = quote(decodeLatin1(this.#bytes.subarray(start, Math.min(lineEnd, start + 64))));
+      const text = this.#quote(start, lineEnd);
       this.#fail('header-without-colon', `the header line ${text} has no colon`, start);
     }
     if (colon === start) this.#fail('empty-header-name', 'a header line begins with a colon', start);
@@ -559,7 +563,7 @@ export class Decoder {
       length = length * 10 + digit;
     }
     if (digits === 0 || digits > 15) {
-      const text = quote(decodeLatin1(bytes.subarray(from, Math.min(to, from + 64))));
+      const text = this.#quote(from, to);
       this.#fail('bad-content-length', `content-length ${text} is not 1 to 15 digits`, from);
     }
     if (this.#length !== undefined && this.#length !== length) {
@@ -642,7 +646,7 @@ export class Decoder {
       if (length > this.#streamOver) return this.#stream();
       const nul = start + length;
       if (nul >= this.#end) return undefined;
-      if (bytes[nul] !== 0) this.#missingNul(nul, length);
+      if (bytes[nul] !== 0) this.#missingNul(nul);
       return this.#frame(length === 0 ? EMPTY : bytes.subarray(start, nul), nul);
     }
     const from = Math.max(this.#scan, start);
@@ -662,8 +666,8 @@ export class Decoder {
     return nul < this.#end ? nul : -1; // our own buffer is zero behind #end
   }
 
-  #missingNul(at: number, length: number): never {
-    this.#fail('missing-nul', `the ${this.#command} body of ${length} bytes is not followed by NUL`, at);
+  #missingNul(at: number): never {
+    this.#fail('missing-nul', `the ${this.#command} body of ${this.#length} bytes is not followed by NUL`, at);
   }
 
   #frame(body: Uint8Array, nul: number): Frame {
@@ -694,11 +698,14 @@ export class Decoder {
       const left = length - this.#streamed;
       take = Math.min(left, have);
       last = take === left && have > left;
-      if (last && this.#bytes[start + take] !== 0) this.#missingNul(start + take, length);
     }
-    this.#streamed += take;
-    if (discarding && this.#streamed > this.#limits.maxBodyBytes) this.#bodyTooLarge(start + take);
     this.#at = start + take;
+    if (last && this.#bytes[this.#at] !== 0) this.#missingNul(this.#at);
+    this.#streamed += take;
+    if (discarding && this.#streamed > this.#limits.maxBodyBytes) {
+      this.#at -= this.#streamed - this.#limits.maxBodyBytes;
+      this.#bodyTooLarge(this.#at);
+    }
     if (last) {
       if (discarding) return this.#frame(EMPTY, this.#at);
       const piece: Piece = { type: 'piece', bytes: this.#bytes.subarray(start, this.#at), last };
@@ -710,35 +717,44 @@ export class Decoder {
     return { type: 'piece', bytes: this.#bytes.subarray(start, this.#at), last };
   }
 
-  // Skips to what looks like a frame: a known command on a line of its own, at the start of the rest or behind a NUL or LF.
-  #findFrame(): Decoded | undefined {
-    const error = this.#error as ProtocolError;
-    while (this.#at < this.#end) {
-      let at = this.#at + (this.#skipped === 0 ? 1 : 0);
-      while (at < this.#end && !(this.#bytes[at - 1] === 0 || this.#bytes[at - 1] === LF)) at++;
-      const eol = this.#bytes.indexOf(LF, at);
-      const known = eol >= 0 && eol < this.#end;
-      const stop = known ? eol : this.#end;
-      if (!known && stop - at <= this.#limits.maxCommandBytes + 1) {
-        this.#skipTo(at); // may be the beginning of a command: wait for the rest of the line
-        return undefined;
+  // A streamed frame has been handed out up to here; any other is lost from its first byte.
+  #lose(): void {
+    const stage = this.#stage;
+    this.#lostFrom = stage === 'between' || stage === 'streaming' ? this.offset : this.#frameStart;
+    this.#fresh = stage === 'body' || this.#bytes[this.#at] === 0;
+    if (stage === 'between' || stage === 'head') this.#at++;
+    this.#stage = 'lost';
+  }
+
+  // Skips to what looks like a frame: a known command on a line of its own, behind a NUL or LF. However the bytes are cut,
+  // none is looked at more than twice, but for the few of a command line that has not ended.
+  #findFrame(): Damage | undefined {
+    const bytes = this.#bytes;
+    const end = this.#end;
+    while (this.#at < end) {
+      let at = this.#at;
+      if (this.#fresh) {
+        while (at < end && at - this.#at <= LONGEST_COMMAND && isUpper(bytes[at] as number)) at++;
+        const eol = bytes[at] === CR && this.#endsLines() ? at + 1 : at;
+        if (eol >= end && at - this.#at <= LONGEST_COMMAND) return undefined; // may become a command
+        if (bytes[eol] === LF && commandAt(bytes, this.#at, at) !== undefined) {
+          this.#stage = 'between';
+          const error = this.#error as ProtocolError;
+          this.#error = undefined;
+          return { type: 'damage', error, skipped: this.offset - this.#lostFrom };
+        }
+        at = this.#at;
       }
-      const lineEnd = stop > at && this.#bytes[stop - 1] === CR ? stop - 1 : stop;
-      this.#skipTo(at);
-      if (known && commandAt(this.#bytes, at, lineEnd) !== undefined) {
-        const skipped = this.#skipped;
-        this.#stage = 'between';
-        this.#error = undefined;
-        return { type: 'damage', error, skipped };
-      }
-      this.#skipTo(Math.min(at + 1, this.#end));
+      while (at < end && bytes[at] !== 0 && bytes[at] !== LF) at++;
+      this.#fresh = at < end;
+      this.#at = Math.min(at + 1, end);
     }
     return undefined;
   }
 
-  #skipTo(at: number): void {
-    this.#skipped += at - this.#at;
-    this.#at = at;
+  // 40 bytes are at most 240 when every one of them is escaped (S-09).
+  #quote(start: number, end: number): string {
+    return quote(decodeLatin1(this.#bytes.subarray(start, Math.min(end, start + 41))), 40);
   }
 
   #fail(code: ProtocolErrorCode, detail: string, at: number, rule?: string): never {
@@ -748,6 +764,10 @@ export class Decoder {
 
 const PLAIN: WireTraits = { ascii: true, escaped: false, escapedCr: false, canonical: true, utf8: 'strict' };
 const UNCANONICAL: WireTraits = { ascii: true, escaped: false, escapedCr: false, canonical: false, utf8: 'strict' };
+
+function isUpper(c: number): boolean {
+  return c >= 65 && c <= 90;
+}
 
 function isBlank(c: number): boolean {
   return c === 32 || c === 9;
