@@ -135,7 +135,9 @@ export class Headers implements Iterable<[name: string, value: string]> {
     if (this.#flat === undefined && wire !== undefined && !wire.traits.escaped) {
       const { bytes, marks, to } = wire;
       const length = name.length;
-      for (let mark = wire.from; mark < to; mark += 4) {
+      // The octets of a name are its characters only as long as both are ASCII.
+      const comparable = wire.traits.ascii || isAscii(name);
+      for (let mark = wire.from; comparable && mark < to; mark += 4) {
         const start = marks[mark] as number;
         if ((marks[mark + 1] as number) - start !== length) continue;
         let k = 0;
@@ -167,6 +169,10 @@ function textOf(bytes: Uint8Array, start: number, end: number, traits: WireTrait
   const view = bytes.subarray(start, end);
   if (traits.utf8 === 'strict') return decodeUtf8(view);
   return traits.utf8 === 'replace' ? decodeUtf8Lossy(view) : decodeLatin1(view);
+}
+
+function isAscii(text: string): boolean {
+  return !/[^\0-\x7f]/.test(text);
 }
 
 function isIterable(value: object): value is Iterable<readonly [string, unknown]> {
