@@ -151,8 +151,8 @@ export class Encoder {
     const handshake = isHandshake(command);
     let announced = length === undefined;
     for (const [name, value] of headers) {
-      if (name === 'content-length' && mayHaveBody(command)) {
-        // The real one, where the caller wanted it to stand (C-57).
+      if (name === 'content-length') {
+        // The real one, where the caller wanted it to stand (C-57); 0 on a frame that has no body (C-53).
         if (!announced) this.header(name, String(length));
         announced = true;
       } else this.header(name, value, handshake);
@@ -167,10 +167,8 @@ export class Encoder {
 
   #announced(frame: Frame): number | undefined {
     const { body } = frame;
-    if (!mayHaveBody(frame.command)) {
-      if (body.length > 0) throw new UsageError('bad-body', `a ${frame.command} frame has no body (C-61)`);
-      return undefined;
-    }
+    if (body.length > 0 && !mayHaveBody(frame.command))
+      throw new UsageError('bad-body', `a ${frame.command} frame has no body (C-61)`);
     if (body.length === 0) return frame.headers.has('content-length') ? 0 : undefined;
     if (this.#options.contentLength === 'whenNeeded' && !body.includes(0) && isUtf8(body)) return undefined;
     return body.length;
