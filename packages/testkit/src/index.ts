@@ -3,14 +3,19 @@
 
 export { ManualClock, settled } from './clock.ts';
 export { type Cut, cuts, inPieces, random } from './cuts.ts';
-export {
-  type RawClient,
-  type RawEnd,
-  type RawFrame,
-  type RawOptions,
-  rawClient,
-  turn,
-  webSocketFrame,
-} from './raw-client.ts'; // bytes by hand
 export { type PeerEvent, ScriptedPeer, type ScriptedPeerOptions } from './scripted-peer.ts';
 export { connected, events, hear, type Listener, only, SessionPair, type SessionPairOptions } from './session-pair.ts';
+export {
+  CODEC_RULES,
+  isRefusal,
+  type Meaning,
+  NOT_VECTORS,
+  octets,
+  type Pairs,
+  type Reading,
+  type Refusal,
+  RULES,
+  type RuleId,
+  VECTORS,
+  type Vector,
+} from './vectors.ts'; // sections 1 to 4 as bytes and their meaning
