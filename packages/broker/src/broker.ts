@@ -101,7 +101,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
   readonly #penances = new Set<() => void>();
   readonly #peers = new Map<string, Peer>();
   readonly #perAddress = new Map<string, number>();
-  readonly #scratch = new Encoder({ version: '1.2' });
+  readonly #scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
   readonly #counts: Record<Counted, number> = {
     received: 0,
     delivered: 0,

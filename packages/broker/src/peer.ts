@@ -167,6 +167,7 @@ export class Peer {
     this.#session.receive(bytes, this.#owner.now());
     this.#chunkBytes += bytes.length;
     this.#pump();
+    if (this.#identity === undefined) this.#throttle(); // what comes behind CONNECT waits for the login
   }
 
   #pump(): void {
@@ -246,6 +247,7 @@ export class Peer {
         this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.#owner.now());
         this.#said();
         this.#pump();
+        this.#throttle();
       })
       .catch((error: unknown) => this.#fail(error, undefined));
   }
@@ -380,8 +382,9 @@ export class Peer {
     const { maxOutputBytes } = this.#owner.limits;
     const slack = this.#paused ? 0.5 : 1;
     const behind = this.#inFlightBytes > MAX_IN_FLIGHT_BYTES * slack && !this.#owes();
+    const early = this.#identity === undefined && this.#session.buffered > MAX_IN_FLIGHT_BYTES * slack;
     const unread = this.#channelBytes > maxOutputBytes * slack;
-    if ((behind || unread) === this.#paused) return;
+    if ((behind || early || unread) === this.#paused) return;
     this.#paused = !this.#paused;
     if (this.#paused) this.channel.pause();
     else {

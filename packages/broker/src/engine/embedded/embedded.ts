@@ -55,7 +55,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   readonly #options: EmbeddedEngineOptions;
   readonly #queues = new Map<string, Queue>();
   readonly #topics: Topics;
-  readonly #scratch = new Encoder({ version: '1.2' });
+  readonly #scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
   #bytes = 0;
   #nextId = 1;
   #closed = false;
