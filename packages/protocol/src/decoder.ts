@@ -71,7 +71,7 @@ export interface DecoderOptions extends DecoderLeniency {
   /** Absent: not negotiated yet; CR LF is welcome (C-04) and nothing is unescaped. */
   readonly version?: Version | undefined;
   readonly limits?: Partial<Limits> | undefined;
-  /** Hand bodies of SEND, MESSAGE and ERROR larger than this many bytes on in pieces. Absent: never. */
+  /** Hand bodies of SEND and MESSAGE larger than this many bytes on in pieces. Absent: never. */
   readonly streamBodiesOver?: number | undefined;
   /** Damaged stretches become `damage` events instead of the end (X-08 forbids this to anything but tools). */
   readonly resync?: boolean | undefined;
@@ -582,7 +582,7 @@ export class Decoder {
       if (stray && !this.#discards(command)) {
         this.#fail('unexpected-body', `a ${command} frame has no body, and announces ${length} bytes`, this.#scan);
       }
-      if (length > this.#limits.maxBodyBytes && (stray || length <= this.#streamOver)) this.#bodyTooLarge(this.#scan);
+      if (length > this.#limits.maxBodyBytes && (stray || !this.#streams(length))) this.#bodyTooLarge(this.#scan);
     }
     const traits: WireTraits =
       this.#ascii && !this.#escaped && utf8 === 'strict'
@@ -643,7 +643,7 @@ export class Decoder {
       return this.#frame(EMPTY, start);
     }
     if (length !== undefined) {
-      if (length > this.#streamOver) return this.#stream();
+      if (this.#streams(length)) return this.#stream();
       const nul = start + length;
       if (nul >= this.#end) return undefined;
       if (bytes[nul] !== 0) this.#missingNul(nul);
@@ -652,7 +652,7 @@ export class Decoder {
     const from = Math.max(this.#scan, start);
     const nul = this.#indexOfNul(from);
     const seen = (nul < 0 ? this.#end : nul) - start;
-    if (seen > this.#streamOver) return this.#stream();
+    if (this.#streams(seen)) return this.#stream();
     if (seen > this.#limits.maxBodyBytes) this.#bodyTooLarge(start + this.#limits.maxBodyBytes);
     if (nul < 0) {
       this.#scan = this.#end;
@@ -674,6 +674,11 @@ export class Decoder {
     this.#at = nul + 1;
     this.#stage = 'between';
     return new Frame(this.#command as Command, this.#headers, body);
+  }
+
+  // An ERROR is the last thing there is: whoever gets it wants it whole.
+  #streams(length: number): boolean {
+    return length > this.#streamOver && this.#command !== 'ERROR';
   }
 
   #stream(): Head {
