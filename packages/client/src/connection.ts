@@ -86,7 +86,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     ack: (message, options) => this.ack(message, options),
     nack: (message, options) => this.nack(message, options),
     demarcate: (command, transaction, options) =>
-      this.#verb(() => this.#confirmed(command, { transaction }, `in transaction ${transaction}`, options), true),
+      this.#verb(() => this.#confirmed(command, { transaction }, `in transaction ${transaction}`, options)),
   };
 
   #connected: Frame = new Frame('CONNECTED', frame('CONNECTED', []).headers);
@@ -135,9 +135,12 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
       clock.now(),
     );
     this.#writer = new Writer(this.#session, channel, clock);
-    this.#receipts = new Receipts((id) => this.#session.forget(id));
+    this.#receipts = new Receipts((id) => {
+      this.#session.forget(id);
+      this.#recheck?.();
+    });
     this.#gauge = new Gauge(settings.maxBufferedFrames, settings.maxBufferedBytes, (full) => this.#pause(full));
-    this.#raw = new Inbox('a frame', ({ body }) => body.length, this.#gauge, clock);
+    this.#raw = new Inbox('a frame', ({ body }) => body.length, { gauge: this.#gauge, clock });
     this.#owner = {
       gauge: this.#gauge,
       clock,
@@ -369,7 +372,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
   async receive(options: WaitOptions = {}): Promise<Frame> {
     this.#readsRaw = true;
     const next = await this.#raw.next(options);
-    if (next === undefined) throw this.#lost('unsent');
+    if (next === undefined) throw new ConnectionLost('closed', 'the connection was closed here', { outcome: 'unsent' });
     return next;
   }
 
@@ -389,7 +392,11 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
 
   // Writes the frame now, or behind the body that is being streamed. Throws what the session refuses.
   #say(said: Frame, receipt: string | undefined, options: WaitOptions, about: string): Promise<void> {
-    if (this.#streaming) return this.#behind(options.signal, () => this.#say(said, receipt, options, about));
+    if (this.#streaming) {
+      const later = this.#behind(options.signal, () => this.#say(said, receipt, options, about));
+      if (receipt === undefined) later.catch(() => {}); // as Writer.ready: who does not listen is not told
+      return later;
+    }
     this.#session.send(said);
     this.#said(said);
     return receipt === undefined
@@ -427,6 +434,9 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
       if (confirm && transaction !== undefined) throw confirmedByCommit();
       options.signal?.throwIfAborted();
       if (this.#streaming) return this.#behind(options.signal, () => this.#settle(owed, outcome, options));
+      if (this.#session.subscriptions.get(owed.subscription.id) !== owed.subscription) {
+        throw new UsageError('unknown-ack', 'its subscription has ended, and the broker took it back (F-10)');
+      }
       const receipt = confirm ? this.#receiptId() : undefined;
       const said = this.#session.settle(owed, outcome, {
         ...(transaction === undefined ? {} : { transaction }),
@@ -437,7 +447,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
       return receipt === undefined
         ? this.#writer.ready()
         : this.#receipt(receipt, `the RECEIPT of ${outcome} ${owed.key}`, options);
-    }, true);
+    }, !confirm);
   }
 
   #unsubscribe(id: string, options: UnsubscribeOptions): Promise<void> {
@@ -451,16 +461,16 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     return this.#verb(() => {
       if (options.confirm ?? true) return this.#confirmed('UNSUBSCRIBE', headers, id, options);
       return this.#say(frame('UNSUBSCRIBE', headers), undefined, options, id);
-    }, true);
+    });
   }
 
-  // What a verb throws is what its promise rejects with.
-  #verb(say: () => Promise<void>, settles: boolean): Promise<void> {
+  // For the verbs that still may go out while the connection says goodbye.
+  #verb(say: () => Promise<void>, quiet = false): Promise<void> {
     try {
-      this.#mayTalk(settles);
+      this.#mayTalk(true);
       return say();
     } catch (error) {
-      return Promise.reject(error);
+      return rejection(error, quiet);
     }
   }
 
@@ -613,9 +623,11 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
         this.#piece(event.bytes, event.last);
         return;
       case 'receipt':
-        if (event.id !== undefined && this.#receipts.confirm(event.id)) this.#recheck?.();
-        else if (event.expected) this.#raw.put(event.frame);
-        else this.#observe((observer) => observer.unexpectedReceipt?.(event.frame));
+        if (event.id === undefined || !this.#receipts.confirm(event.id)) {
+          if (event.expected) this.#raw.put(event.frame);
+          else this.#observe((observer) => observer.unexpectedReceipt?.(event.frame));
+        }
+        this.#recheck?.();
         return;
       case 'connected':
         this.#connected = event.frame;
@@ -815,7 +827,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
   /**
    * Says goodbye: lets handlers finish, waits for outstanding receipts (E-03), sends DISCONNECT and waits for its RECEIPT, or
    * for the broker to close instead (E-04), then closes. Messages that come meanwhile are dropped; in the client modes the
-   * broker delivers them again. Never rejects: `closed` tells how it went. The promise is the same however often it is called.
+   * broker delivers them again. Not to be awaited inside a handler, which it waits for. Never rejects: `closed` tells how it went. The promise is the same however often it is called.
    * After `timeoutMs` (`receiptTimeoutMs` unless given; 0 for ever) the connection is destroyed.
    */
   disconnect(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {

@@ -13,9 +13,9 @@ import { onAbort } from './signal.ts';
 
 /** How long a reader waits, and how to call it off. */
 export interface WaitOptions {
-  /** Milliseconds; for ever unless given, and with 0. Then a TimeoutError, and nothing is lost. */
+  /** Milliseconds, then a TimeoutError; 0 is for ever. Unless given, reading waits for ever and a verb `receiptTimeoutMs`. */
   readonly timeoutMs?: number | undefined;
-  /** Rejects with the signal's reason; nothing is lost. */
+  /** Rejects with the signal's reason. A reader that is called off loses nothing; a frame that was written stays sent. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -76,16 +76,23 @@ export class Inbox<Item> {
   readonly #size: (item: Item) => number;
   readonly #gauge: Gauge;
   readonly #clock: Clock;
+  readonly #given: ((item: Item) => void) | undefined;
   readonly #items: Item[] = [];
   readonly #readers = new Set<Reader<Item>>();
   #end: { readonly error: Error | undefined } | undefined;
 
-  /** `what` is what a TimeoutError says was waited for; `size` is an item's in bytes. */
-  constructor(what: string, size: (item: Item) => number, gauge: Gauge, clock: Clock) {
+  /** `what` is what a TimeoutError says was waited for; `size` is an item's in bytes; `given` hears what each reader gets. */
+  constructor(
+    what: string,
+    size: (item: Item) => number,
+    shared: { readonly gauge: Gauge; readonly clock: Clock },
+    given?: (item: Item) => void,
+  ) {
     this.#what = what;
     this.#size = size;
-    this.#gauge = gauge;
-    this.#clock = clock;
+    this.#gauge = shared.gauge;
+    this.#clock = shared.clock;
+    this.#given = given;
   }
 
   get length(): number {
@@ -98,6 +105,7 @@ export class Inbox<Item> {
   put(item: Item): void {
     if (this.#end !== undefined) return;
     for (const reader of this.#readers) {
+      this.#given?.(item);
       reader.give(item);
       return;
     }
@@ -117,7 +125,10 @@ export class Inbox<Item> {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(signal.reason);
     const item = this.take();
-    if (item !== undefined) return Promise.resolve(item);
+    if (item !== undefined) {
+      this.#given?.(item);
+      return Promise.resolve(item);
+    }
     if (this.#end !== undefined) {
       return this.#end.error === undefined ? Promise.resolve(undefined) : Promise.reject(this.#end.error);
     }

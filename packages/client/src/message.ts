@@ -145,6 +145,11 @@ export class Message<T = unknown> {
     return this.#settler.settle(this.#owed, outcome, options);
   }
 
+  /** The body comes in pieces (`streamBodiesOver`): only `stream()` reads it. */
+  get isStreamed(): boolean {
+    return this.#streamed !== undefined;
+  }
+
   /** @internal Whether it came on that connection. */
   cameBy(settler: Settler): boolean {
     return this.#settler === settler;

@@ -71,7 +71,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   readonly #autoSettle: boolean;
   #running = 0;
   #awake = false;
-  #last: Message<T> | undefined; // what the reader was given last: its stream is dropped when it goes on
+  #streamed: Message<T> | undefined; // the reader has it; its stream, if not taken, is dropped when the reader goes on
   #unsubscribed: Promise<void> | undefined;
   #confirm: () => void = () => {};
   #refuse: (error: unknown) => void = () => {};
@@ -103,7 +103,12 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
       throw new UsageError('bad-option', 'an ACK in client mode covers earlier messages; handle one at a time (A-02)');
     }
     const what = `a message from ${JSON.stringify(destination)}`;
-    this.#inbox = new Inbox(what, (message) => message.frame.body.length, owner.gauge, owner.clock);
+    this.#inbox = new Inbox(
+      what,
+      (message) => message.frame.body.length,
+      owner,
+      (message) => this.#given(message),
+    );
     this.ready = new Promise<void>((resolve, reject) => {
       this.#confirm = resolve;
       this.#refuse = reject;
@@ -131,10 +136,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
    */
   [Symbol.asyncIterator](): AsyncIterator<Message<T>, undefined, undefined> {
     return {
-      next: async () => {
-        const message = await this.#next({});
-        return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
-      },
+      next: () => this.#next({}).then(asResult),
       return: () => {
         this.unsubscribe({ confirm: false }).catch(() => {}); // a connection that is gone says so elsewhere
         this.#inbox.end(undefined, true);
@@ -147,20 +149,26 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     if (this.#handler !== undefined) {
       return Promise.reject(new UsageError('bad-option', 'the messages of this subscription go to its handler'));
     }
-    this.#last?.leave();
-    return this.#inbox.next(options).then((message) => {
-      this.#last = message;
-      return message;
-    });
+    this.#streamed?.leave();
+    this.#streamed = undefined;
+    return this.#inbox.next(options);
+  }
+
+  // A body that is streamed cannot wait for a reader that has gone on: what is behind it would wait too.
+  #given(message: Message<T>): void {
+    if (message.isStreamed) this.#streamed = message;
   }
 
   /**
-   * Ends the subscription. The promise is the same however often it is called; it rejects as `send` does. Messages under way
+   * Ends the subscription. The promise is the same however often it is called; it rejects with
+   * BrokerError, TimeoutError or the signal's reason; a lost connection ends it as well. Messages under way
    * are dropped; what waits unsettled here, the broker delivers to somebody else (F-10).
    */
   unsubscribe(options: UnsubscribeOptions = {}): Promise<void> {
     if (this.#unsubscribed === undefined) {
-      this.#unsubscribed = this.#owner.unsubscribe(this.id, options);
+      this.#unsubscribed = this.#owner.unsubscribe(this.id, options).catch((error: unknown) => {
+        if (!(error instanceof ConnectionLost)) throw error; // it went with its connection
+      });
       this.end(undefined);
     }
     return this.#unsubscribed;
@@ -191,7 +199,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   end(error: Error | undefined): void {
     this.#refuse(error ?? new ConnectionLost('closed', 'the subscription was ended'));
     this.#inbox.end(error, this.ack !== 'auto');
-    this.#last?.leave();
+    this.#streamed?.leave();
   }
 
   #wake(): void {
@@ -236,12 +244,18 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
 
   #settle(message: Message<T>, how: 'ack' | 'nack'): void {
     message.leave();
-    if (this.#autoSettle && message.ackable && !message.settled) {
-      message[how]().catch((error: unknown) => this.#owner.failed(error, message));
+    if (this.#autoSettle && this.#unsubscribed === undefined && message.ackable && !message.settled) {
+      message[how]().catch((error: unknown) => {
+        if (!(error instanceof ConnectionLost)) this.#owner.failed(error, message); // it is delivered again (A-08)
+      });
     }
     this.#running--;
     this.#wake();
   }
+}
+
+function asResult<T>(message: Message<T> | undefined): IteratorResult<Message<T>, undefined> {
+  return message === undefined ? { done: true, value: undefined } : { done: false, value: message };
 }
 
 function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
