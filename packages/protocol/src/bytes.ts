@@ -66,7 +66,23 @@ export function decodeAscii(bytes: Uint8Array, start: number, end: number): stri
     while (at < length && seen.charCodeAt(at) === bytes[start + at]) at++;
     if (at === length) return seen;
   }
-  const text = String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  const text = make(bytes, start, end);
   recent[slot] = text;
   return text;
+}
+
+// Twelve characters are where V8 begins to make ropes of concatenations.
+const SHORT = 12;
+const ASCII: readonly string[] = Array.from({ length: 128 }, (_, code) => String.fromCharCode(code));
+const codes: number[] = [];
+
+function make(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start <= SHORT) {
+    let text = '';
+    for (let at = start; at < end; at++) text += ASCII[bytes[at] as number];
+    return text;
+  }
+  codes.length = 0;
+  for (let at = start; at < end; at++) codes.push(bytes[at] as number);
+  return String.fromCharCode.apply(null, codes);
 }
