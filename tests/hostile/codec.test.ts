@@ -4,7 +4,7 @@
 import { VERSIONS, type Version } from '@stompbox/protocol';
 import { inPieces, type RawClient, random, turn } from 'testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { EVIL, type Place, passing, place, queueNames, theError, until } from './support.ts';
+import { dripped, EVIL, type Place, passing, place, queueNames, theError, until } from './support.ts';
 
 type Bytes = string | Uint8Array;
 
@@ -26,11 +26,6 @@ const ONLY_1_1: readonly Version[] = ['1.1'];
 const ONLY_1_2: readonly Version[] = ['1.2'];
 
 const head = 'SEND\ndestination:/queue/a\n';
-/** Whether the broker has had enough; otherwise it gets a little more. */
-const dripped = (client: RawClient, drop: Bytes): boolean => {
-  if (!client.over) void client.write(drop);
-  return client.over;
-};
 const joined = (...parts: Bytes[]) => Buffer.concat(parts.map((part) => Buffer.from(part as Uint8Array)));
 const utf16 = (text: string, order: 'LE' | 'BE') => {
   const bytes = Buffer.from(text, 'utf16le');
@@ -386,11 +381,11 @@ describe('8.1: time', () => {
     const large = await at.connected();
     await large.write(`${head.replace('queue', 'topic')}receipt:whole\ncontent-length:200\n\n`);
     await slow.write('SEND\nk:');
-    let dripped = 0;
+    let drops = 0;
     const drip = (): boolean => {
       if (!slow.over) void slow.write('v');
-      if (dripped++ < 200) void large.write('b');
-      return slow.over && dripped > 200;
+      if (drops++ < 200) void large.write('b');
+      return slow.over && drops > 200;
     };
     expect(await passing(at, drip, 1_000_000, 5_000)).toBeGreaterThanOrEqual(200 * 5_000);
     theError(await slow.end(), /begun and not finished.*M-30/);

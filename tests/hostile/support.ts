@@ -118,3 +118,9 @@ export const queueNames = (at: Place): string[] => at.broker.inspect.queues().ma
 
 /** A legal frame behind hostile bytes, which nobody may act on (I-1). */
 export const EVIL = '\0\nSEND\ndestination:/queue/evil\n\nx\0';
+
+/** Whether the broker has had enough; otherwise it gets a little more. */
+export function dripped(client: RawClient, drop: Uint8Array | string): boolean {
+  if (!client.over) void client.write(drop);
+  return client.over;
+}

@@ -181,7 +181,6 @@ class EmbeddedBroker implements Broker, PeerOwner {
     const session = new ServerSession<Delivery>(
       {
         limits,
-        loginLimits: { maxBodyBytes: 0 },
         connectTimeoutMs: limits.connectTimeoutMs,
         frameTimeoutMs: limits.frameTimeoutMs,
         maxSubscriptions: limits.maxSubscriptions,

@@ -502,8 +502,9 @@ export class Decoder {
     const start = this.#lineStart;
     const colon = this.#colon;
     if (colon < 0) {
-      const text = this.#quote(start, lineEnd);
-      this.#fail('header-without-colon', `the header line ${text} has no colon`, start);
+      // It may be a part of the passcode (S-09).
+      const text = isHandshake(this.#command as Command) ? '' : `${this.#quote(start, lineEnd)} `;
+      this.#fail('header-without-colon', `the header line ${text}has no colon`, start);
     }
     if (colon === start) this.#fail('empty-header-name', 'a header line begins with a colon', start);
     const mark = this.#markEnd;
@@ -759,7 +760,7 @@ export class Decoder {
 
   // 40 bytes are at most 240 when every one of them is escaped (S-09).
   #quote(start: number, end: number): string {
-    return quote(decodeLatin1(this.#bytes.subarray(start, Math.min(end, start + 41))), 40);
+    return quote(decodeLatin1(this.#bytes.subarray(start, Math.min(end, start + 41))));
   }
 
   #fail(code: ProtocolErrorCode, detail: string, at: number, rule?: string): never {

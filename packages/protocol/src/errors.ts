@@ -106,8 +106,8 @@ export class UsageError extends StompError {
   }
 }
 
-/** At most `max` bytes of a peer's text, printable: for messages about it (S-09: 256 escaped bytes). */
-export function quote(text: string, max = 64): string {
+/** At most `max` characters of a peer's text, printable: for messages about it. 40 are at most 240 escaped bytes (S-09). */
+export function quote(text: string, max = 40): string {
   const shown = JSON.stringify(text.length > max ? text.slice(0, max) : text).replace(
     /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,

@@ -6,6 +6,7 @@
 //                                             ▲                       └─────ABORT t──┐
 //                                             └──────────────────────────────────────┘   (T-08)
 
+import { quote } from './errors.ts';
 import type { AckMode } from './frame.ts';
 
 export type LedgerFault =
@@ -73,7 +74,7 @@ export class Ledger<Key, Item> {
     const ordinal = this.#ordinal++;
     const name = id ?? `\0${ordinal}`; // no header can hold a NUL, so this cannot be anybody's id
     if (this.#subscriptions.has(name))
-      this.#fail('duplicate-subscription', `there is a subscription ${JSON.stringify(name)} already`);
+      this.#fail('duplicate-subscription', `there is a subscription ${quote(name)} already`);
     const subscription = new Subscription<Key, Item>(name, id !== undefined, destination, ack, ordinal);
     this.#subscriptions.set(name, subscription);
     return subscription;
@@ -83,7 +84,7 @@ export class Ledger<Key, Item> {
   unsubscribe(id: string): Subscription<Key, Item> {
     const subscription = this.#subscriptions.get(id);
     if (subscription === undefined)
-      this.#fail('unknown-subscription', `there is no subscription ${JSON.stringify(id)}`);
+      this.#fail('unknown-subscription', `there is no subscription ${quote(id)}`);
     this.#subscriptions.delete(id);
     return subscription;
   }
@@ -93,7 +94,7 @@ export class Ledger<Key, Item> {
     for (const subscription of this.#subscriptions.values()) {
       if (!subscription.named && subscription.destination === destination) return this.unsubscribe(subscription.id);
     }
-    return this.#fail('unknown-subscription', `there is no subscription to ${JSON.stringify(destination)}`);
+    return this.#fail('unknown-subscription', `there is no subscription to ${quote(destination)}`);
   }
 
   /** Notes a delivery that must be settled. */
@@ -137,7 +138,7 @@ export class Ledger<Key, Item> {
   /** T-02: ids of open transactions differ; one may be used again after COMMIT or ABORT. */
   begin(transaction: string): void {
     if (this.#transactions.has(transaction))
-      this.#fail('duplicate-transaction', `transaction ${JSON.stringify(transaction)} is open already`);
+      this.#fail('duplicate-transaction', `transaction ${quote(transaction)} is open already`);
     this.#transactions.set(transaction, []);
   }
 
@@ -170,7 +171,7 @@ export class Ledger<Key, Item> {
   #open(transaction: string): Owed<Key, Item>[] {
     const enlisted = this.#transactions.get(transaction);
     if (enlisted === undefined)
-      this.#fail('unknown-transaction', `there is no open transaction ${JSON.stringify(transaction)}`);
+      this.#fail('unknown-transaction', `there is no open transaction ${quote(transaction)}`);
     return enlisted;
   }
 }
