@@ -74,10 +74,15 @@ export function inEach(versions: readonly (Version | undefined)[], row: Omit<Vec
 /** Bytes from texts (as UTF-8) and single octets. */
 export function octets(...parts: readonly (string | number | Uint8Array)[]): Uint8Array {
   const utf8 = new TextEncoder();
-  const all: number[] = [];
-  for (const part of parts) {
-    if (typeof part === 'number') all.push(part);
-    else for (const octet of typeof part === 'string' ? utf8.encode(part) : part) all.push(octet);
+  const pieces = parts.map((part) => {
+    if (typeof part === 'number') return Uint8Array.of(part);
+    return typeof part === 'string' ? utf8.encode(part) : part;
+  });
+  const all = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
   }
-  return Uint8Array.from(all);
+  return all;
 }
