@@ -7,13 +7,13 @@
 //   npm run bench -- --write            puts the tables into bench/README.md
 //   npm run bench -- --no-build         measures what was built last, whatever the sources say now
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ensure, Failure, root } from './ensure.mjs';
 
-const NAMES = ['codec', 'broker'].filter((name) => existsSync(join(root, `bench/${name}.bench.mjs`)));
+const NAMES = ['codec', 'broker'];
 const README = join(root, 'bench/README.md');
 const TABLES = /(?<=<!-- tables -->\n).*(?=<!-- \/tables -->)/s;
 
