@@ -842,12 +842,12 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     }
     const stop = timeoutMs > 0 ? this.#settings.clock.schedule(timeoutMs, () => this.destroy()) : undefined;
     this.#leaving = true;
+    if (this.#gauge.isFull) this.#channel.resume(); // receipts stand behind what we did not read
     for (const subscription of this.#subscriptions.values()) {
       this.#draining.add(subscription);
       subscription.end(undefined);
     }
-    if (this.#gauge.isFull) this.#channel.resume();
-    await this.#until(() => this.#handlersAreIdle());
+    if (!this.#handlersAreIdle()) await this.#until(() => this.#handlersAreIdle());
     this.#saysGoodbye = true;
     await this.#until(() => !this.#streaming && this.#session.receipts.size === 0);
     if (this.#reason === undefined) {
