@@ -24,8 +24,8 @@ export type PeerEvent = ServerEvent<string>;
 export interface ScriptedPeerOptions extends ServerSessionOptions {
   /** Answer every receipt as soon as it is asked for, and close after the one of DISCONNECT. True unless given. */
   readonly receipts?: boolean;
-  /** Begin with reading stopped. */
-  readonly paused?: boolean;
+  /** Keep the connection when the client has ended its side; brokers close then. False unless given. */
+  readonly lingers?: boolean;
 }
 
 export class ScriptedPeer {
@@ -50,12 +50,12 @@ export class ScriptedPeer {
     this.#now = () => clock.now();
     this.#receipts = options.receipts ?? true;
     this.#session = new ServerSession<string>({ frameTimeoutMs: 0, connectTimeoutMs: 0, ...options }, clock.now());
-    if (options.paused) channel.pause();
     channel.open({
       data: (bytes) => this.#receive(bytes),
       drain: () => {},
       ended: () => {
         this.end ??= 'half';
+        if (!options.lingers) channel.end();
         this.#wake();
       },
       closed: (end) => {
