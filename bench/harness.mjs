@@ -99,9 +99,9 @@ export function report({ machine: { cpu, cores, system, node, date, doubts }, re
   for (const { title, legend, table, targets, notes } of results) {
     parts.push(`### ${title}`, legend, markdown(table));
     const all = [...targets.map(verdict), ...notes];
-    if (all.length > 0) parts.push(all.map((each) => `* ${each}`).join('\n'));
+    if (all.length > 0) parts.push(all.map((each) => `- ${each}`).join('\n'));
   }
-  if (doubts.length > 0) parts.push(doubts.map((doubt) => `* Doubt these figures: ${doubt}.`).join('\n'));
+  if (doubts.length > 0) parts.push(doubts.map((doubt) => `- Doubt these figures: ${doubt}.`).join('\n'));
   return parts.join('\n\n');
 }
 
