@@ -15,6 +15,8 @@ export interface Credentials {
 /** Who it is, for `authorize` and for logs. */
 export interface Identity {
   readonly name: string;
+  /** What rules know as `@group`. */
+  readonly groups?: readonly string[];
 }
 
 /**
@@ -23,8 +25,11 @@ export interface Identity {
  */
 export type Authenticate = (credentials: Credentials) => Promise<Identity | undefined> | Identity | undefined;
 
-/** Whether that identity may send to, or subscribe to, a destination as it is written in frames. Asked once per connection and destination. */
-export type Authorize = (identity: Identity, verb: 'send' | 'subscribe', destination: string) => boolean;
+/**
+ * Whether that identity may send to, subscribe to, or manage (browse, purge, move, delete) a destination as it is written
+ * in frames; on SUBSCRIBE to a topic, that is a pattern. Asked once per connection and destination.
+ */
+export type Authorize = (identity: Identity, verb: 'send' | 'subscribe' | 'manage', destination: string) => boolean;
 
 export const ANONYMOUS: Identity = { name: 'anonymous' };
 
