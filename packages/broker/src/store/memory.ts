@@ -11,8 +11,8 @@ import {
   type ScheduledMessage,
   type ScheduleKey,
   type Store,
-  StoreError,
   type StoredMessage,
+  StoreError,
 } from './store.ts';
 
 interface Kept<M extends StoredMessage> {

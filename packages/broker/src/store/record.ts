@@ -101,32 +101,44 @@ export function encodeRecord(key: Buffer, message: StoredMessage, queue: string)
   return record;
 }
 
-/** Undefined: damaged. The content is a view into `record`, which must not change any more. */
-export function decodeMessage(key: Buffer, record: Buffer, queue: string): StoredMessage | undefined {
+/**
+ * Undefined: damaged. The content is a view into `record`, which must not change any more.
+ * `redeliveries`: where it is another number than the record says.
+ */
+export function decodeMessage(
+  key: Buffer,
+  record: Buffer,
+  queue: string,
+  redeliveries?: number,
+): StoredMessage | undefined {
   if (!isWhole(key, record)) return undefined;
-  return { ...messageKeyOf(queue, key), ...decodeRest(record) };
+  return decode(record, queue, 9 - (key[4] as number), key.readUIntBE(5, 6), redeliveries ?? record.readUInt32LE(8));
 }
 
 /** The same for a scheduled one. */
 export function decodeScheduled(key: Buffer, record: Buffer): ScheduledMessage | undefined {
   if (!isWhole(key, record)) return undefined;
+  const { dueAt, id } = scheduleKeyOf(key);
   const queue = record.toString('utf8', HEAD, HEAD + record.readUInt32LE(32));
-  return { ...scheduleKeyOf(key), queue, priority: record[5] as number, ...decodeRest(record) };
+  return { ...decode(record, queue, record[5] as number, id, record.readUInt32LE(8)), dueAt };
 }
 
-function decodeRest(record: Buffer): Omit<StoredMessage, 'queue' | 'priority' | 'id'> {
+function decode(record: Buffer, queue: string, priority: number, id: number, redeliveries: number): StoredMessage {
   const destinationAt = HEAD + record.readUInt32LE(32);
   const notesAt = destinationAt + record.readUInt32LE(36);
   const contentAt = notesAt + record.readUInt32LE(40);
-  const rest = {
+  const message = {
+    queue,
+    priority,
+    id,
     destination: record.toString('utf8', destinationAt, notesAt),
     content: new Content(record.subarray(contentAt), record.readUInt32LE(12)),
     sentAt: record.readDoubleLE(16),
     expiresAt: record.readDoubleLE(24),
-    redeliveries: record.readUInt32LE(8),
+    redeliveries,
   };
-  if (contentAt === notesAt) return rest;
-  return { ...rest, notes: JSON.parse(record.toString('utf8', notesAt, contentAt)) as [string, string][] };
+  if (contentAt === notesAt) return message;
+  return { ...message, notes: JSON.parse(record.toString('utf8', notesAt, contentAt)) as [string, string][] };
 }
 
 /** What settling must know of a record, without reading it all. For a damaged one the best guess. */

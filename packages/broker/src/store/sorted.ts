@@ -15,7 +15,12 @@ export class Sorted<E extends { readonly isGone: boolean }> {
   add(item: E): void {
     const last = this.#items.at(-1);
     if (last === undefined || this.#compare(last, item) < 0) this.#items.push(item);
-    else this.#items.splice(this.#search((each) => this.#compare(each, item)), 0, item);
+    else
+      this.#items.splice(
+        this.#search((each) => this.#compare(each, item)),
+        0,
+        item,
+      );
   }
 
   /** One of the items has just become `isGone`. */

@@ -1,0 +1,340 @@
+// The store on LMDB: what a resolved commit kept survives `kill -9` and a power cut.
+//
+//   commit  -> waiting -> batch -> one LMDB transaction -> written, flushed -> all of the batch resolve
+//                 ^                                              |
+//                 └── commits that come meanwhile: the next batch ┘
+//
+// One transaction at a time is under way, so what it will find can be looked up while it
+// is built: every read below sees what the last one left. The counts of a queue are
+// written by the transaction that changes them; they cannot disagree with its messages.
+//
+// `overlappingSync` stays off. With it a commit is visible before it is durable, and one
+// whose flush fails cannot be taken back; without it, LMDB flushes the new pages
+// (fdatasync), then writes the page that points at them (O_DSYNC), and only then says so.
+
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { ABORT, open } from 'lmdb';
+import { Batch, type Write } from './batch.ts';
+import { checkDataFile } from './data-file.ts';
+import { bringUpToDate, LAYOUT, type Layout, type Root } from './layout.ts';
+import { type DirectoryLock, lockDirectory } from './lock.ts';
+import {
+  decodeMessage,
+  decodeScheduled,
+  messageKey,
+  messageKeyOf,
+  queueNumberOf,
+  queueStart,
+  scheduleKeyOf,
+  timePrefix,
+  unsealed,
+} from './record.ts';
+import {
+  type Change,
+  checkChange,
+  type Held,
+  type MessageKey,
+  type Portion,
+  type QueueHeld,
+  type ScheduledMessage,
+  type Store,
+  type StoredMessage,
+  StoreError,
+} from './store.ts';
+import { openTables, readState, type State, type Tables } from './tables.ts';
+
+// Above either, a batch is closed, so that nobody waits for a transaction without end.
+const BATCH_PARTS = 20_000;
+const BATCH_BYTES = 16 * 1024 * 1024;
+
+// MDB_MAP_FULL; EFBIG, ENOSPC and EDQUOT as Linux and macOS number them
+const FULL: ReadonlySet<unknown> = new Set([-30_792, 27, 28, process.platform === 'darwin' ? 69 : 122]);
+
+export interface LmdbStoreOptions {
+  /** Made where it does not exist. */
+  readonly dir: string;
+}
+
+/** Rejects with StoreError 'locked', 'newer', 'damaged' or 'failed', and a sentence for whoever runs the broker. */
+export async function lmdbStore({ dir }: LmdbStoreOptions, layout: Layout = LAYOUT): Promise<Store> {
+  mkdirSync(dir, { recursive: true });
+  const lock = await lockDirectory(dir);
+  let root: Root | undefined;
+  try {
+    const file = join(dir, 'data.mdb');
+    if (statSync(file, { throwIfNoEntry: false }) !== undefined) checkDataFile(file);
+    root = openRoot(dir);
+    bringUpToDate(root, dir, layout);
+    const tables = openTables(root);
+    return new LmdbStore(dir, root, tables, readState(tables, dir), lock);
+  } catch (error) {
+    await root?.close();
+    await lock.release();
+    throw error;
+  }
+}
+
+function openRoot(dir: string): Root {
+  try {
+    return open<Buffer, Buffer>({
+      path: dir,
+      noSubdir: false, // a directory, even if its name has a dot
+      maxDbs: 16,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      overlappingSync: false,
+      eventTurnBatching: false, // batches are ours
+    });
+  } catch (cause) {
+    throw new StoreError('failed', `${dir} cannot be opened: ${textOf(cause)}`, { cause });
+  }
+}
+
+interface Waiting {
+  readonly change: Change;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+class LmdbStore implements Store {
+  readonly survives = 'power-cut';
+  readonly #dir: string;
+  readonly #root: Root;
+  readonly #tables: Tables;
+  readonly #state: State;
+  readonly #lock: DirectoryLock;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #broken: unknown;
+  #closing: Promise<void> | undefined;
+
+  constructor(dir: string, root: Root, tables: Tables, state: State, lock: DirectoryLock) {
+    this.#dir = dir;
+    this.#root = root;
+    this.#tables = tables;
+    this.#state = state;
+    this.#lock = lock;
+  }
+
+  async commit(change: Change): Promise<void> {
+    if (this.#closing !== undefined) throw this.#closed();
+    checkChange(change);
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ change, resolve, reject });
+      this.#writing ??= this.#write();
+    });
+  }
+
+  read(queue: string, after: MessageKey | undefined, most: Portion): StoredMessage[] {
+    this.#mustBeOpen();
+    const found: StoredMessage[] = [];
+    const lane = this.#state.lanes.get(queue);
+    if (lane === undefined || most.messages < 1) return found;
+    const start = after === undefined ? queueStart(lane.number) : messageKey(lane.number, after.priority, after.id + 1);
+    const range = { start, end: queueStart(lane.number + 1), limit: most.messages };
+    let bytes = 0;
+    for (const { key, value } of this.#tables.messages.getRange(range)) {
+      const id = messageKeyOf(queue, key).id;
+      const message = decodeMessage(key, value, queue, this.#state.redeliveries.get(id));
+      if (message === undefined) {
+        if (found.length > 0) break;
+        const where = messageKeyOf(queue, key);
+        throw new StoreError('damaged', `message ${id} of queue ${queue} in ${this.#dir} is damaged`, { key: where });
+      }
+      found.push(message);
+      bytes += message.content.bytes.length;
+      if (bytes >= most.bytes) break;
+    }
+    return found;
+  }
+
+  due(now: number, most: Portion): ScheduledMessage[] {
+    this.#mustBeOpen();
+    const found: ScheduledMessage[] = [];
+    if (most.messages < 1) return found;
+    const range = { start: timePrefix(0), end: timePrefix(now + 1), limit: most.messages };
+    let bytes = 0;
+    for (const { key, value } of this.#tables.schedule.getRange(range)) {
+      const message = decodeScheduled(key, value);
+      if (message === undefined) {
+        if (found.length > 0) break;
+        const where = scheduleKeyOf(key);
+        throw new StoreError('damaged', `scheduled message ${where.id} in ${this.#dir} is damaged`, { key: where });
+      }
+      found.push(message);
+      bytes += message.content.bytes.length;
+      if (bytes >= most.bytes) break;
+    }
+    return found;
+  }
+
+  nextDue(): number | undefined {
+    this.#mustBeOpen();
+    for (const key of this.#tables.schedule.getKeys({ start: timePrefix(0), limit: 1 }))
+      return scheduleKeyOf(key).dueAt;
+    return undefined;
+  }
+
+  expired(now: number, most: number): MessageKey[] {
+    this.#mustBeOpen();
+    const found: MessageKey[] = [];
+    if (most < 1) return found;
+    for (const key of this.#tables.expiry.getKeys({ start: timePrefix(0), end: timePrefix(now + 1) })) {
+      const queue = this.#state.names.get(queueNumberOf(key, 6));
+      // Where a damaged message was settled, its expiry may have stayed.
+      if (queue === undefined || !this.#tables.messages.doesExist(key.subarray(6))) continue;
+      found.push(messageKeyOf(queue, key, 6));
+      if (found.length >= most) break;
+    }
+    return found;
+  }
+
+  *queues(): Iterable<QueueHeld> {
+    for (const [queue, { messages, bytes }] of this.#state.lanes) yield { queue, messages, bytes };
+  }
+
+  facts(prefix: string): Iterable<readonly [key: string, value: string]> {
+    this.#mustBeOpen();
+    const found: [key: string, value: string][] = [];
+    const start = Buffer.from(prefix);
+    const end = Buffer.concat([start, Buffer.of(0xff)]); // no UTF-8 has this byte
+    for (const { key, value: bytes } of this.#tables.facts.getRange({
+      start: start.length > 0 ? start : Buffer.of(0),
+      end,
+    })) {
+      const value = unsealed(key, bytes);
+      if (value === undefined) throw new StoreError('damaged', `the fact ${key} in ${this.#dir} is damaged`);
+      found.push([key.toString(), value.toString()]);
+    }
+    return found;
+  }
+
+  get scheduled(): Held {
+    return this.#state.counts.scheduled;
+  }
+
+  get lastId(): number {
+    return this.#state.counts.lastId;
+  }
+
+  get size(): number {
+    return statSync(join(this.#dir, 'data.mdb'), { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    await this.#writing;
+    await this.#root.close();
+    await this.#lock.release();
+  }
+
+  // ------------------------------------------------------------------------------------------------------- writing
+
+  async #write(): Promise<void> {
+    await turn(); // whoever else has something to keep in this turn comes along
+    while (this.#waiting.length > 0) await this.#keep(this.#nextBatch());
+    this.#writing = undefined;
+  }
+
+  #nextBatch(): Waiting[] {
+    let end = 0;
+    let parts = 0;
+    let bytes = 0;
+    while (end < this.#waiting.length && parts < BATCH_PARTS && bytes < BATCH_BYTES) {
+      const { append = [], schedule = [], ...rest } = (this.#waiting[end++] as Waiting).change;
+      parts += append.length + schedule.length;
+      for (const list of Object.values(rest)) parts += list.length;
+      for (const { content } of append) bytes += content.bytes.length;
+      for (const { content } of schedule) bytes += content.bytes.length;
+    }
+    return this.#waiting.splice(0, end);
+  }
+
+  /** Settles the promises of all of them. */
+  async #keep(changes: readonly Waiting[]): Promise<void> {
+    try {
+      const batch = new Batch(this.#tables, this.#state);
+      for (const { change } of changes) batch.apply(change);
+      await this.#transact(batch.finish());
+      batch.confirm();
+    } catch (error) {
+      const failure = this.#failure(error);
+      // What only takes away needs little or no space and makes some: it gets another chance by itself.
+      const others = failure.code === 'full' ? changes.filter(({ change }) => !isGrowing(change)) : [];
+      const isLastTry = others.length === changes.length;
+      for (const each of changes) if (isLastTry || !others.includes(each)) each.reject(failure);
+      if (!isLastTry && others.length > 0) await this.#keep(others);
+      return;
+    }
+    for (const each of changes) each.resolve();
+  }
+
+  /** All the writes in one transaction; resolves when it is on the disk. */
+  async #transact(writes: readonly Write[]): Promise<void> {
+    if (this.#broken !== undefined) throw this.#broken;
+    if (writes.length === 0) return;
+    try {
+      await this.#root.batch(() => {
+        for (const { table, key, value } of writes) {
+          if (value === undefined) void table.remove(key);
+          else void table.put(key, value);
+        }
+      });
+    } catch (error) {
+      throw await causeOf(error);
+    }
+  }
+
+  #failure(error: unknown): StoreError {
+    const code = (error as { code?: unknown }).code;
+    if (this.#broken === undefined && FULL.has(code) && this.#canWrite())
+      return new StoreError('full', `no space left for ${this.#dir}: ${textOf(error)}`, { cause: error });
+    // After a failed flush nobody knows what the disk holds of it. What a later opening finds is whole.
+    this.#broken ??= error;
+    return new StoreError('failed', `${this.#dir} takes no more writes until it is opened again: ${textOf(error)}`, {
+      cause: error,
+    });
+  }
+
+  /** LMDB gives up for good when the page that points at the others could not be written. */
+  #canWrite(): boolean {
+    try {
+      this.#root.transactionSync(() => ABORT);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closing !== undefined) throw this.#closed();
+  }
+
+  #closed(): StoreError {
+    return new StoreError('closed', `the store in ${this.#dir} is closed`);
+  }
+}
+
+function isGrowing({ append = [], schedule = [], redelivered = [], facts = [] }: Change): boolean {
+  return append.length + schedule.length + redelivered.length > 0 || facts.some(({ value }) => value !== undefined);
+}
+
+/** lmdb rejects with an error that promises the real one. */
+async function causeOf(error: unknown): Promise<unknown> {
+  try {
+    await (error as { commitError?: Promise<never> }).commitError;
+    return error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
