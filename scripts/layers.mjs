@@ -20,7 +20,7 @@ const PACKAGES = {
   protocol: { imports: [], uses: [], web: 'all' },
   transport: { imports: [], uses: ['ws'], web: ['index.ts', 'websocket.ts', 'dial-browser.ts'] },
   client: { imports: ['protocol', 'transport'], uses: [], web: 'all' },
-  broker: { imports: ['protocol', 'transport'], uses: ['lmdb'], testUses: ['esbuild'] },
+  broker: { imports: ['protocol', 'transport'], uses: ['lmdb', 'yaml'], testUses: ['esbuild'] },
   jetstream: { imports: ['broker'], uses: [] },
   console: { imports: ['client'], types: ['broker'], uses: [], web: 'all' },
   cli: {
