@@ -31,10 +31,10 @@ export function scheduled(id: number, dueAt: number, rest: Partial<Omit<StoredMe
   return { ...message(id, rest), dueAt };
 }
 
-/** What a test compares: contents as their bytes. */
-export function plain(messages: readonly StoredMessage[]): object[] {
+/** What a test compares: contents as their bytes, properties always in one order. */
+export function plain(messages: readonly (StoredMessage & { readonly dueAt?: number })[]): object[] {
   return messages.map(({ content: { bytes, bodyAt }, ...rest }) => ({
-    ...rest,
+    ...Object.fromEntries(Object.entries(rest).sort()),
     bodyAt,
     content: Buffer.from(bytes).toString('latin1'),
   }));

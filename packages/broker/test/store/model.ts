@@ -1,0 +1,72 @@
+// A store as simple as can be, to compare others with: a list of messages.
+
+import type { Change, MessageKey, ScheduledMessage, Store, StoredMessage } from '../../src/store/store.ts';
+import { ALL, plain } from './support.ts';
+
+export class Model {
+  #messages: StoredMessage[] = [];
+  #scheduled: ScheduledMessage[] = [];
+  readonly #facts = new Map<string, string>();
+  #lastId = 0;
+
+  apply({ append = [], schedule = [], redelivered = [], settle = [], unschedule = [], facts = [] }: Change): void {
+    this.#messages.push(...append);
+    this.#scheduled.push(...schedule);
+    for (const { id } of [...append, ...schedule]) this.#lastId = Math.max(this.#lastId, id);
+    for (const { redeliveries, ...key } of redelivered)
+      this.#messages = this.#messages.map((each) => (isSame(each, key) ? { ...each, redeliveries } : each));
+    this.#messages = this.#messages.filter((each) => !settle.some((key) => isSame(each, key)));
+    this.#scheduled = this.#scheduled.filter(
+      (each) => !unschedule.some(({ id, dueAt }) => each.id === id && each.dueAt === dueAt),
+    );
+    for (const { key, value } of facts) {
+      if (value === undefined) this.#facts.delete(key);
+      else this.#facts.set(key, value);
+    }
+  }
+
+  /** The same as `stateOf` a store that has kept the same changes. */
+  get state(): object {
+    const queues = [...new Set(this.#messages.map(({ queue }) => queue))].sort();
+    const expiring = this.#messages.filter(({ expiresAt }) => expiresAt > 0);
+    return {
+      queues: queues.map((queue) => {
+        const messages = this.#messages.filter((each) => each.queue === queue);
+        messages.sort((a, b) => b.priority - a.priority || a.id - b.id);
+        return { queue, held: held(messages), messages: plain(messages) };
+      }),
+      expiring: expiring.map(({ id }) => id).sort((a, b) => a - b),
+      scheduled: plain(this.#scheduled.sort((a, b) => a.dueAt - b.dueAt || a.id - b.id)),
+      scheduledHeld: held(this.#scheduled),
+      nextDue: this.#scheduled[0]?.dueAt,
+      facts: [...this.#facts].sort(),
+      lastId: this.#lastId,
+    };
+  }
+}
+
+export function stateOf(store: Store): object {
+  const queues = [...store.queues()].sort((a, b) => (a.queue < b.queue ? -1 : 1));
+  const expiring = store.expired(Number.MAX_SAFE_INTEGER, 1e9);
+  return {
+    queues: queues.map(({ queue, messages, bytes }) => ({
+      queue,
+      held: { messages, bytes },
+      messages: plain(store.read(queue, undefined, ALL)),
+    })),
+    expiring: expiring.map(({ id }) => id).sort((a, b) => a - b),
+    scheduled: plain(store.due(Number.MAX_SAFE_INTEGER, ALL)),
+    scheduledHeld: store.scheduled,
+    nextDue: store.nextDue(),
+    facts: [...store.facts('')].map(([key, value]) => [key, value]).sort(),
+    lastId: store.lastId,
+  };
+}
+
+function held(messages: readonly StoredMessage[]): object {
+  return { messages: messages.length, bytes: messages.reduce((sum, { content }) => sum + content.bytes.length, 0) };
+}
+
+function isSame(a: MessageKey, b: MessageKey): boolean {
+  return a.queue === b.queue && a.priority === b.priority && a.id === b.id;
+}
