@@ -337,11 +337,6 @@ class Reader {
         about(`listen ${url}`, `listen: ${url} needs tls.cert and tls.key`);
       }
     }
-    const delay = this.#values.get('redelivery.delayMs');
-    const longest = this.#values.get('redelivery.maxDelayMs') ?? 60_000;
-    if (typeof delay === 'number' && typeof longest === 'number' && delay > longest) {
-      about('redelivery.delayMs', `redelivery.delayMs is more than redelivery.maxDelayMs, ${longest}`);
-    }
   }
 
   #absolute(path: string): string {

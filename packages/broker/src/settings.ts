@@ -95,14 +95,6 @@ export const SETTINGS = {
       },
     },
   },
-  redelivery: {
-    say: 'When a message comes back after a NACK; how often is `limits.maxDeliveries`.',
-    keys: {
-      delayMs: { type: 'integer', unit: 'ms', min: 0, default: 0, say: 'After the first NACK; 0 is at once.' },
-      factor: { type: 'integer', min: 1, max: 100, default: 2, say: 'How many times longer each further delay is.' },
-      maxDelayMs: { type: 'integer', unit: 'ms', min: 0, default: 60_000, say: 'The longest delay.' },
-    },
-  },
   log: {
     say: 'What the broker tells about itself.',
     keys: {

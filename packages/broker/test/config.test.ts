@@ -64,13 +64,13 @@ rules:
 data: false
 durability: restart
 deadLetters: { prefix: dead. }
-redelivery: { delayMs: 10s, factor: 3, maxDelayMs: 1 h }
 log: { level: debug }
 http: { enabled: false, host: '::1', port: 0, metrics: false }
 limits:
   maxConnections: 5
   maxBodyBytes: 16 MiB
   connectTimeoutMs: 5s
+  frameTimeoutMs: 1 min
 `);
     expect(configuration).toEqual({
       listen: ['tcp://0.0.0.0:61613', 'stomp+ssl://0.0.0.0:61614'],
@@ -88,10 +88,14 @@ limits:
       data: false,
       durability: 'restart',
       deadLetters: { prefix: 'dead.' },
-      redelivery: { delayMs: 10_000, factor: 3, maxDelayMs: 3_600_000 },
       log: { level: 'debug' },
       http: { enabled: false, host: '::1', port: 0, metrics: false },
-      limits: resolveLimits({ maxConnections: 5, maxBodyBytes: 16_777_216, connectTimeoutMs: 5_000 }),
+      limits: resolveLimits({
+        maxConnections: 5,
+        maxBodyBytes: 16_777_216,
+        connectTimeoutMs: 5_000,
+        frameTimeoutMs: 60_000,
+      }),
     });
   });
   test('every limit is a key, and takes what the limit takes', () => {
@@ -148,7 +152,6 @@ describe('what is refused, with its line', () => {
       '4: tls.requestClientCertificate needs tls.ca, to tell whose to believe',
     ],
     ['certificates: { a: b }', '1: certificates needs tls.requestClientCertificate: true, or optional'],
-    ['redelivery: { delayMs: 2min }', '1: redelivery.delayMs is more than redelivery.maxDelayMs, 60000'],
     ['rules: 5', '1: rules takes a list of rules, `- { who: …, may: …, destination: … }`'],
     ['rules:\n- { who: a, may: send }', '2: rules: a rule needs a `destination`'],
     ['rules:\n- { who: a, may: sned, destination: x }', '2: rules: "sned" is nothing one may do; did you mean "send"?'],
