@@ -10,6 +10,8 @@ import { EmbeddedEngine } from './engine/embedded/embedded.ts';
 import type { Delivery, Engine, Inspection } from './engine/engine.ts';
 import { type BrokerLimits, resolveLimits } from './limits.ts';
 import { type Counted, Peer, type PeerOwner } from './peer.ts';
+import { lmdbStore } from './store/lmdb.ts';
+import { memoryStore } from './store/memory.ts';
 import { Refusal } from './refusal.ts';
 import { ownerOf } from './temporary.ts';
 
@@ -17,6 +19,8 @@ import { ownerOf } from './temporary.ts';
 export interface Clock {
   /** Milliseconds that never go back. */
   now(): number;
+  /** Milliseconds since 1970; the system's clock unless given. */
+  time?(): number;
   /** Calls `run` after `ms`; the answer cancels. */
   schedule(ms: number, run: () => void): () => void;
 }
@@ -41,7 +45,12 @@ export interface BrokerOptions {
   /** Deviations from the strict protocol for clients that need them (conformance 7), and strictnesses beyond it. */
   readonly leniency?: ServerSessionOptions['leniency'];
   readonly requireHost?: boolean;
-  /** Where messages live; memory unless given. */
+  /**
+   * A directory in which messages survive the process and a power cut (docs/storage.md); made where it is not there. In
+   * memory unless given.
+   */
+  readonly data?: string;
+  /** Another engine than the embedded one. */
   readonly engine?: Engine;
   /** What `CONNECTED` says in `server`; `false` says nothing. */
   readonly server?: string | false;
@@ -86,9 +95,20 @@ const VERSION = '0.1.0';
  * Rejects with TransportError (`bad-url`, `address-in-use`, …) or RangeError (a limit out of range); nothing is left open.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
-  const broker = new EmbeddedBroker(options);
+  const limits = resolveLimits(options.limits);
+  const broker = new EmbeddedBroker(options, limits, options.engine ?? (await openEngine(options, limits)));
   await broker.listen();
   return broker;
+}
+
+function timeOf(clock: Clock): number {
+  return clock.time?.() ?? Date.now();
+}
+
+async function openEngine({ data, clock = realClock }: BrokerOptions, limits: BrokerLimits): Promise<Engine> {
+  const store = data === undefined ? memoryStore() : await lmdbStore({ dir: data });
+  const schedule = (ms: number, run: () => void) => clock.schedule(ms, run);
+  return new EmbeddedEngine({ ...limits, schedule, time: () => timeOf(clock) }, store);
 }
 
 class EmbeddedBroker implements Broker, PeerOwner {
@@ -115,13 +135,12 @@ class EmbeddedBroker implements Broker, PeerOwner {
   #flushing = false;
   #closing: Promise<void> | undefined;
 
-  constructor(options: BrokerOptions) {
+  constructor(options: BrokerOptions, limits: BrokerLimits, engine: Engine) {
     this.#options = options;
-    this.limits = resolveLimits(options.limits);
+    this.limits = limits;
     this.#clock = options.clock ?? realClock;
     this.server = options.server === false ? undefined : (options.server ?? `Stompbox/${VERSION}`);
-    const schedule = (ms: number, run: () => void) => this.#clock.schedule(ms, run);
-    this.engine = options.engine ?? new EmbeddedEngine({ ...this.limits, schedule });
+    this.engine = engine;
   }
 
   async listen(): Promise<void> {
@@ -220,6 +239,10 @@ class EmbeddedBroker implements Broker, PeerOwner {
 
   now(): number {
     return this.#clock.now();
+  }
+
+  time(): number {
+    return timeOf(this.#clock);
   }
 
   schedule(ms: number, run: () => void): () => void {

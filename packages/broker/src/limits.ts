@@ -48,6 +48,26 @@ export const LIMITS = {
     min: 1,
     say: 'Deliveries of a message that is nacked each time, before it is a dead letter.',
   },
+  redeliveryDelayMs: {
+    default: 0,
+    min: 0,
+    say: 'How long a nacked message waits for its next try; twice as long each time.',
+  },
+  maxRedeliveryDelayMs: { default: 60_000, min: 0, say: 'The longest of these waits.' },
+  duplicateWindowMs: {
+    default: 600_000,
+    min: 0,
+    say: 'How long the id that a producer gave its message is remembered: a second one is confirmed and dropped.',
+  },
+  maxDuplicateIds: { default: 100_000, min: 0, say: 'Such ids that are remembered; the oldest go first.' },
+  maxDelayMs: { default: 31_536_000_000, min: 1, say: 'The longest delay of a message.' },
+  maxSelectorBytes: { default: 4_096, min: 16, say: 'The text of a selector.' },
+  windowBytes: {
+    default: 1_048_576,
+    min: 1024,
+    say: 'Bytes of one durable queue that are held in memory; the rest is read from disk when its turn comes.',
+  },
+  maxStoreBytes: { default: 68_719_476_736, min: 1024, say: 'Bytes of all messages on disk.' },
   minHeartBeatMs: {
     default: 1_000,
     min: 10,

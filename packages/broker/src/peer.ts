@@ -12,7 +12,6 @@ import {
   type Encoder,
   type Frame,
   ProtocolError,
-  quote,
   type ServerEvent,
   type ServerSession,
   type ServerSubscription,
@@ -27,10 +26,11 @@ import {
   type Feed,
   type Send,
   type Settlement,
+  type SubscriptionRequest,
 } from './engine/engine.ts';
 import { type BrokerLimits, LIMIT_BEHIND } from './limits.ts';
 import { Refusal } from './refusal.ts';
-import { Router } from './router.ts';
+import { durableNameOf, prefetchOf, Router, selectorOf, wantsBrowsing, wantsExclusive } from './router.ts';
 
 /** What a peer needs of its broker. */
 export interface PeerOwner {
@@ -39,6 +39,8 @@ export interface PeerOwner {
   /** What CONNECTED says in `server`; undefined says nothing. */
   readonly server: string | undefined;
   now(): number;
+  /** Milliseconds since 1970. */
+  time(): number;
   /** Calls `run` after `ms`; the answer cancels. */
   schedule(ms: number, run: () => void): () => void;
   /** Calls `peer.flush()` at the end of this turn. */
@@ -87,6 +89,9 @@ interface Batch extends Pick<Transaction, 'credits'> {
   readonly receipts: { readonly id: string; readonly after: number; readonly forSend: boolean }[];
 }
 
+/** What a SUBSCRIBE asks for besides a place. */
+type Wishes = Pick<SubscriptionRequest, 'selects' | 'exclusive' | 'browse' | 'durable'>;
+
 /** What to do when work was refused, where `at` says; answers the receipt that the refused frame had asked for. */
 type Failed = (at: number | undefined) => string | undefined;
 
@@ -113,6 +118,7 @@ export class Peer {
   readonly #consumers = new Map<ServerSubscription<Delivery>, Consumer>();
   readonly #transactions = new Map<string, Transaction>();
   #identity: Identity | undefined;
+  #clientId: string | undefined;
 
   #batch = emptyBatch();
   #tail: Promise<void> = Promise.resolve();
@@ -142,6 +148,8 @@ export class Peer {
       connection: id,
       maxDestinationBytes,
       maxTempQueues,
+      maxDelayMs: owner.limits.maxDelayMs,
+      time: () => owner.time(),
       allows: (verb: 'send' | 'subscribe', destination: string) =>
         this.#identity !== undefined && owner.allows(this.#identity, verb, destination),
       hasTemporary: (queue: string) => owner.hasTemporary(queue),
@@ -211,7 +219,7 @@ export class Peer {
         this.#subscribe(event.frame, event.subscription, receipt);
         return;
       case 'unsubscribe':
-        this.#unsubscribe(event.subscription, event.owed, receipt);
+        this.#unsubscribe(event.frame, event.subscription, event.owed, receipt);
         return;
       case 'begin':
         this.#transactions.set(event.transaction, {
@@ -243,6 +251,7 @@ export class Peer {
       .then((identity) => {
         if (this.#ending) return;
         this.#identity = identity;
+        this.#clientId = frame.get('client-id');
         const { server } = this.#owner;
         this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.#owner.now());
         this.#said();
@@ -411,7 +420,7 @@ export class Peer {
       });
   }
 
-  #answer(work: Promise<void>, receipt: string | undefined): void {
+  #answer(work: Promise<unknown>, receipt: string | undefined): void {
     this.#later(
       work,
       () => this.#receipts(receipt),
@@ -429,18 +438,31 @@ export class Peer {
 
   #subscribe(frame: Frame, subscription: ServerSubscription<Delivery>, receipt: string | undefined): void {
     const destination = this.#router.subscribe(frame, subscription.destination);
-    const consumer = this.#open(
-      subscription,
-      destination,
-      subscription.ack === 'auto' ? Number.POSITIVE_INFINITY : this.#prefetch(frame),
-    );
-    this.#start(consumer, receipt);
+    const { limits } = this.#owner;
+    const window = subscription.ack === 'auto' ? Number.POSITIVE_INFINITY : prefetchOf(frame, limits);
+    const wishes: Wishes = {
+      selects: selectorOf(frame, limits.maxSelectorBytes),
+      exclusive: wantsExclusive(frame),
+      browse: destination.kind === 'queue' && wantsBrowsing(frame),
+      durable: destination.kind === 'topic' ? this.#durableName(frame) : undefined,
+    };
+    this.#start(this.#open(subscription, destination, window, wishes), receipt);
   }
 
-  #open(subscription: ServerSubscription<Delivery>, destination: Destination, window: number): Consumer {
+  #durableName(frame: Frame): string | undefined {
+    return durableNameOf(frame, this.#identity?.name ?? '', this.#clientId);
+  }
+
+  #open(
+    subscription: ServerSubscription<Delivery>,
+    destination: Destination,
+    window: number,
+    wishes: Wishes = {},
+  ): Consumer {
     const consumer: Consumer = {
       subscription,
       feed: this.#owner.engine.open({
+        ...wishes,
         destination,
         acknowledged: subscription.ack !== 'auto',
         deliver: (delivery) => this.#deliver(consumer, delivery),
@@ -468,18 +490,18 @@ export class Peer {
     );
   }
 
-  // RabbitMQ's, ActiveMQ's and our own word for it.
-  #prefetch(frame: Frame): number {
-    const { defaultPrefetch, maxPrefetch } = this.#owner.limits;
-    const text = frame.get('prefetch-count') ?? frame.get('activemq.prefetchSize');
-    if (text === undefined) return defaultPrefetch;
-    if (!/^[1-9]\d{0,8}$/.test(text)) throw new Refusal('bad-header', `prefetch ${quote(text)} is no positive integer`);
-    return Math.min(Number(text), maxPrefetch);
-  }
-
-  #unsubscribe(subscription: ServerSubscription<Delivery>, owed: Delivery[], receipt: string | undefined): void {
+  // With the headers that made it durable, a subscription is forgotten; without, it goes on gathering messages.
+  #unsubscribe(
+    frame: Frame,
+    subscription: ServerSubscription<Delivery>,
+    owed: Delivery[],
+    receipt: string | undefined,
+  ): void {
+    const durable = this.#durableName(frame);
     this.#leave(subscription);
-    this.#answer(this.#putBack(owed), receipt);
+    const back = this.#putBack(owed);
+    if (durable === undefined) this.#answer(back, receipt);
+    else this.#answer(back.then(() => this.#owner.engine.inspect.forgetDurable(durable)), receipt);
   }
 
   // A feed that may deliver is closed at once: nothing can be delivered to a subscription that has ended.

@@ -8,7 +8,8 @@
 //   anything else       a queue of that whole name
 
 import { Content, type Encoder, type Frame, NameSet, quote } from '@stompbox/protocol';
-import type { Destination, Send } from './engine/engine.ts';
+import { parseSelector, SelectorError } from './engine/embedded/selector.ts';
+import { type Attributes, type Destination, PLAIN, type Send } from './engine/engine.ts';
 import { isWildcard, wrongPattern } from './pattern.ts';
 import { Refusal } from './refusal.ts';
 import { isTemporary, temporaryName } from './temporary.ts';
@@ -18,6 +19,9 @@ export interface RouterOptions {
   readonly connection: string;
   readonly maxDestinationBytes: number;
   readonly maxTempQueues: number;
+  readonly maxDelayMs: number;
+  /** Milliseconds since 1970. */
+  time(): number;
   allows(verb: 'send' | 'subscribe', destination: string): boolean;
   /** Whether some connection has this temporary queue now. */
   hasTemporary(queue: string): boolean;
@@ -72,8 +76,7 @@ export class Router {
       if (this.#sends.size >= REMEMBERED) this.#sends.clear();
       if (!isTemporary(target.name)) this.#sends.set(destination, target); // which may be gone next time
     }
-    checkValues(frame);
-    return { destination: target, content: this.#content(frame) };
+    return { destination: target, content: this.#content(frame), attributes: this.#attributes(frame) };
   }
 
   /** Whether a destination is still there: that of a transaction may have left before its COMMIT. */
@@ -83,7 +86,6 @@ export class Router {
 
   /** What a SUBSCRIBE means. Throws Refusal. */
   subscribe(frame: Frame, destination: string): Destination {
-    if (frame.headers.has('selector')) throw new Refusal('unsupported', 'selectors are not supported by this broker');
     const target = this.#resolve('subscribe', destination);
     if (target === undefined)
       throw new Refusal('bad-destination', `${quote(destination)} belongs to another connection (M-84)`);
@@ -117,6 +119,40 @@ export class Router {
     if (local === undefined) return Content.of(frame, DROPPED, this.#scratch);
     const replyTo = `${REMOTE}${this.#options.connection}/${local}`;
     return Content.of(frame, DROPPED_AND_REPLY_TO, this.#scratch, [['reply-to', replyTo]]);
+  }
+
+  // What the headers of RabbitMQ, ActiveMQ, Artemis and ours ask for, where they mean the same (conformance 6.6).
+  #attributes({ headers }: Frame): Attributes {
+    const priority = headers.get('priority');
+    const expires = headers.get('expires');
+    const expiration = headers.get('expiration');
+    const delay = headers.get('AMQ_SCHEDULED_DELAY');
+    const time = headers.get('AMQ_SCHEDULED_TIME');
+    const persistent = headers.get('persistent');
+    const group = headers.get('JMSXGroupID');
+    const duplicateId = headers.get('duplicate-id') ?? headers.get('_AMQ_DUPL_ID');
+    if (
+      (priority ?? expires ?? expiration ?? delay ?? time ?? persistent ?? group ?? duplicateId) === undefined
+    ) {
+      return PLAIN;
+    }
+    if (priority !== undefined && !/^[0-9]$/.test(priority))
+      throw new Refusal('bad-header', `priority ${quote(priority)} is not 0 to 9`);
+    const now = this.#options.time();
+    let expiresAt = expires === undefined ? 0 : milliseconds('expires', expires);
+    if (expiration !== undefined) expiresAt = now + Math.max(1, milliseconds('expiration', expiration)); // X-71: it wins
+    let dueAt = time === undefined ? 0 : milliseconds('AMQ_SCHEDULED_TIME', time);
+    if (delay !== undefined) dueAt = now + milliseconds('AMQ_SCHEDULED_DELAY', delay);
+    if (dueAt > now + this.#options.maxDelayMs)
+      throw new Refusal('limit', `the message would wait longer than ${this.#options.maxDelayMs} ms (maxDelayMs)`);
+    return {
+      priority: priority === undefined ? PLAIN.priority : Number(priority),
+      expiresAt,
+      dueAt: dueAt > now ? dueAt : 0,
+      persistent: persistent?.toLowerCase() !== 'false',
+      group,
+      duplicateId,
+    };
   }
 
   #resolve(verb: 'send' | 'subscribe', text: string): Destination | undefined {
@@ -153,16 +189,70 @@ export class Router {
   }
 }
 
-// Headers that other brokers understand and that would mean something else if they were taken as text (M-83).
-function checkValues(frame: Frame): void {
-  const { headers } = frame;
-  const priority = headers.get('priority');
-  if (priority !== undefined && !/^[0-9]$/.test(priority))
-    throw new Refusal('bad-header', `priority ${quote(priority)} is not 0 to 9`);
-  for (const name of ['expires', 'expiration']) {
-    const value = headers.get(name);
-    if (value !== undefined && !/^\d{1,15}$/.test(value))
-      throw new Refusal('bad-header', `${name} ${quote(value)} is no number of milliseconds`);
+// What brokers call the same thing (conformance 6.6); the first that is there counts.
+const PREFETCH = ['prefetch-count', 'activemq.prefetchSize'];
+const EXCLUSIVE = ['exclusive', 'activemq.exclusive'];
+const SUBSCRIPTION_NAME = ['durable-subscription-name', 'durable-subscriber-name', 'activemq.subscriptionName'];
+
+/** A header under any of its names. */
+function firstOf(frame: Frame, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const value = frame.headers.get(name);
+    if (value !== undefined) return value;
   }
-  if (headers.has('AMQ_SCHEDULED_DELAY')) throw new Refusal('unsupported', 'this broker does not delay messages');
+  return undefined;
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value?.toLowerCase() === 'true';
+}
+
+function milliseconds(name: string, value: string): number {
+  if (!/^\d{1,15}$/.test(value)) throw new Refusal('bad-header', `${name} ${quote(value)} is no number of milliseconds`);
+  return Number(value);
+}
+
+/** How many unsettled deliveries a SUBSCRIBE allows, in the words of RabbitMQ, ActiveMQ or Artemis. Throws Refusal. */
+export function prefetchOf(frame: Frame, limits: { defaultPrefetch: number; maxPrefetch: number }): number {
+  const text = firstOf(frame, PREFETCH);
+  if (text === undefined) return frame.get('consumer-window-size') === '0' ? 1 : limits.defaultPrefetch; // Artemis counts bytes
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Refusal('bad-header', `prefetch ${quote(text)} is no positive integer`);
+  return Math.min(Number(text), limits.maxPrefetch);
+}
+
+export function wantsExclusive(frame: Frame): boolean {
+  return isTrue(firstOf(frame, EXCLUSIVE));
+}
+
+export function wantsBrowsing(frame: Frame): boolean {
+  return isTrue(frame.get('browser'));
+}
+
+/**
+ * The name of the durable topic subscription that a SUBSCRIBE asks for, or that an UNSUBSCRIBE ends: ActiveMQ and Artemis
+ * name it within a client id, RabbitMQ by the id of the subscription. Undefined where none is meant. Throws Refusal.
+ */
+export function durableNameOf(frame: Frame, owner: string, clientId: string | undefined): string | undefined {
+  const name = firstOf(frame, SUBSCRIPTION_NAME);
+  if (name !== undefined) {
+    if (!clientId) throw new Refusal('bad-header', 'a durable subscription needs a client-id in CONNECT');
+    return `${owner}/${clientId}/${name}`;
+  }
+  if (!isTrue(frame.get('durable')) && !isTrue(frame.get('persistent'))) return undefined;
+  const id = frame.get('id');
+  if (!id) throw new Refusal('bad-header', 'a durable subscription needs an id');
+  return `${owner}/${clientId ?? ''}/${id}`;
+}
+
+/** What a SUBSCRIBE selects, or undefined: everything. Throws Refusal. */
+export function selectorOf(frame: Frame, maxLength: number): ((content: Content) => boolean) | undefined {
+  const text = frame.get('selector');
+  if (text === undefined || text.trim() === '') return undefined;
+  try {
+    const selector = parseSelector(text, { maxLength });
+    return (content) => selector.matches(content.headers);
+  } catch (cause) {
+    if (!(cause instanceof SelectorError)) throw cause;
+    throw new Refusal('bad-header', `the selector is wrong: ${cause.message}`, { cause });
+  }
 }

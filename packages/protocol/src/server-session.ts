@@ -375,6 +375,8 @@ export class ServerSession<Item = unknown> extends Session {
       readonly destination: string;
       readonly content: Content;
       readonly redeliveries: number;
+      /** It may have been delivered before although nobody counted; follows from `redeliveries` unless given. */
+      readonly redelivered?: boolean;
     },
     item: Item,
   ): void {
@@ -395,8 +397,9 @@ export class ServerSession<Item = unknown> extends Session {
       encoder.integer(subscription.ordinal);
     }
     encoder.byte(LF);
+    if (message.redelivered ?? message.redeliveries > 0) encoder.ascii('redelivered:true\n');
     if (message.redeliveries > 0) {
-      encoder.ascii('redelivered:true\ndelivery-count:');
+      encoder.ascii('delivery-count:');
       encoder.integer(message.redeliveries + 1);
       encoder.byte(LF);
     }

@@ -16,10 +16,37 @@ export interface Destination {
   readonly text: string;
 }
 
+/** What a producer wants for a message besides its content. Times are in milliseconds since 1970. */
+export interface Attributes {
+  /** 0 to 9; a higher one is delivered first. */
+  readonly priority: number;
+  /** 0: never. */
+  readonly expiresAt: number;
+  /** Not to be delivered before; 0: now. */
+  readonly dueAt: number;
+  /** False: it may be lost with the process, and nobody waits for the disk. */
+  readonly persistent: boolean;
+  /** All messages of a group go to one consumer, as long as it is there. */
+  readonly group: string | undefined;
+  /** The producer's name for the message: a second one within the window is confirmed and dropped. */
+  readonly duplicateId: string | undefined;
+}
+
+export const PLAIN: Attributes = {
+  priority: 4,
+  expiresAt: 0,
+  dueAt: 0,
+  persistent: true,
+  group: undefined,
+  duplicateId: undefined,
+};
+
 /** What a producer hands over. */
 export interface Send {
   readonly destination: Destination;
   readonly content: Content;
+  /** `PLAIN` unless given. */
+  readonly attributes?: Attributes | undefined;
 }
 
 /** A message on its way to one subscription; the engine knows it again when it is settled. */
@@ -28,8 +55,10 @@ export interface Delivery {
   readonly id: number;
   readonly destination: string;
   readonly content: Content;
-  /** How often it was delivered before. */
+  /** How often it was delivered before, as far as anybody counted. */
   readonly redeliveries: number;
+  /** It was, or may have been, delivered before. */
+  readonly redelivered: boolean;
 }
 
 /**
@@ -57,6 +86,14 @@ export interface SubscriptionRequest {
   readonly destination: Destination;
   /** False: a delivery is settled by being delivered (`ack:auto`). */
   readonly acknowledged: boolean;
+  /** Whether it wants a message; everything unless given. */
+  readonly selects?: ((content: Content) => boolean) | undefined;
+  /** A queue: nobody else gets anything while this one is there. */
+  readonly exclusive?: boolean | undefined;
+  /** A queue: what waits now is delivered without leaving, then a message with `browser:end`. */
+  readonly browse?: boolean | undefined;
+  /** A topic: the name under which messages are kept while nobody is there (client id and subscription name). */
+  readonly durable?: string | undefined;
   /** Called, only as often as was asked for, from inside engine calls: keep it short and do not throw. */
   deliver(delivery: Delivery): void;
   /** The engine has ended the subscription; nothing more is delivered. */
@@ -90,10 +127,43 @@ export interface QueueView {
   readonly consumers: number;
 }
 
+/** A durable topic subscription. */
+export interface DurableView {
+  readonly name: string;
+  readonly pattern: string;
+  readonly waiting: number;
+  readonly connected: boolean;
+}
+
+/** A message as it waits. */
+export interface MessageView {
+  readonly id: number;
+  readonly destination: string;
+  readonly content: Content;
+  readonly redeliveries: number;
+  readonly priority: number;
+  readonly sentAt: number;
+  readonly expiresAt: number;
+}
+
 export interface Inspection {
   queues(): readonly QueueView[];
   /** Bytes of message contents held. */
   readonly bytes: number;
+  durables(): readonly DurableView[];
+  /** Messages that wait to be due. */
+  readonly scheduled: number;
+  /** Those that wait in a queue, in delivery order; reading changes nothing. */
+  browse(queue: string, options?: { readonly limit?: number | undefined }): readonly MessageView[];
+  /** Drops what waits in a queue; answers how many. */
+  purge(queue: string): Promise<number>;
+  /**
+   * Moves messages to another queue, or with `to` undefined dead letters back to where they came from, in order; all that
+   * wait in memory, or those with the given ids. Answers how many.
+   */
+  move(queue: string, to: string | undefined, options?: { readonly ids?: readonly number[] | undefined }): Promise<number>;
+  /** Ends a durable subscription and drops what waits for it; false where there is none. */
+  forgetDurable(name: string): Promise<boolean>;
 }
 
 export interface Engine {
@@ -115,7 +185,9 @@ export interface Engine {
 export type EngineErrorCode =
   | 'queue-full' // the queue is at its limit and nobody drains it
   | 'memory-full' // all queues together are at the limit
+  | 'store-full' // the disk is at the limit
   | 'too-many-queues'
+  | 'in-use' // the durable subscription has its subscriber
   | 'slow-consumer' // a topic subscriber let too much pile up
   | 'store-failed' // the store could not keep it
   | 'engine-closed';

@@ -12,7 +12,7 @@
 // whose flush fails cannot be taken back; without it, LMDB flushes the new pages
 // (fdatasync), then writes the page that points at them (O_DSYNC), and only then says so.
 
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { ABORT, open } from 'lmdb';
@@ -51,6 +51,9 @@ const BATCH_BYTES = 16 * 1024 * 1024;
 
 // MDB_MAP_FULL; EFBIG, ENOSPC and EDQUOT as Linux and macOS number them
 const FULL: ReadonlySet<unknown> = new Set([-30_792, 27, 28, process.platform === 'darwin' ? 69 : 122]);
+
+const EIO = 5;
+const PROBE_BYTES = 2 * BATCH_BYTES; // what a batch takes, with room to spare
 
 export interface LmdbStoreOptions {
   /** Made where it does not exist. */
@@ -291,15 +294,17 @@ class LmdbStore implements Store {
     }
   }
 
+  /** A transaction that failed left nothing behind: its pages were never pointed at, and the next one writes its own. */
   #failure(error: unknown): StoreError {
+    if (this.#broken === undefined && !this.#canWrite()) this.#broken = error;
+    if (this.#broken !== undefined) {
+      const sentence = `${this.#dir} takes no more writes until it is opened again: ${textOf(this.#broken)}`;
+      return new StoreError('failed', sentence, { cause: this.#broken });
+    }
     const code = (error as { code?: unknown }).code;
-    if (this.#broken === undefined && FULL.has(code) && this.#canWrite())
-      return new StoreError('full', `no space left for ${this.#dir}: ${textOf(error)}`, { cause: error });
-    // After a failed flush nobody knows what the disk holds of it. What a later opening finds is whole.
-    this.#broken ??= error;
-    return new StoreError('failed', `${this.#dir} takes no more writes until it is opened again: ${textOf(error)}`, {
-      cause: error,
-    });
+    if (FULL.has(code) || (code === EIO && !hasRoom(this.#dir)))
+      return new StoreError('full', `there is no space left for ${this.#dir}`, { cause: error });
+    return new StoreError('failed', `${this.#dir} could not be written to: ${textOf(error)}`, { cause: error });
   }
 
   /** LMDB gives up for good when the page that points at the others could not be written. */
@@ -323,6 +328,19 @@ class LmdbStore implements Store {
 
 function isGrowing({ append = [], schedule = [], redelivered = [], facts = [] }: Change): boolean {
   return append.length + schedule.length + redelivered.length > 0 || facts.some(({ value }) => value !== undefined);
+}
+
+/** LMDB reports a write that was cut off as EIO, whether the disk is full or broken: so we write something ourselves. */
+function hasRoom(dir: string): boolean {
+  const probe = join(dir, 'probe');
+  try {
+    writeFileSync(probe, Buffer.alloc(PROBE_BYTES), { flush: true });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(probe, { force: true });
+  }
 }
 
 /** lmdb rejects with an error that promises the real one. */

@@ -101,7 +101,7 @@ export interface Store {
 
 export type StoreErrorCode =
   | 'full' // no space: nothing of the change was kept; try again when there is some
-  | 'failed' // the disk refused to write: nothing more is kept until the store is opened again
+  | 'failed' // the disk would not: nothing of the change was kept; the message tells whether to open the store again
   | 'damaged' // what is on disk is not what was written
   | 'locked' // another process, or this one, has it open
   | 'newer' // written by a later Stompbox

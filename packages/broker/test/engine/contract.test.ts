@@ -1,13 +1,34 @@
-// The embedded engine keeps the contract of all engines.
+// The embedded engine keeps the contract of all engines, in memory and on disk.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { engineContract } from 'testkit';
-import { describe, test } from 'vitest';
+import { afterAll, describe, test } from 'vitest';
 import { EmbeddedEngine } from '../../src/engine/embedded/embedded.ts';
 import { resolveLimits } from '../../src/limits.ts';
+import { lmdbStore } from '../../src/store/lmdb.ts';
+import { memoryStore } from '../../src/store/memory.ts';
+
+const time = (): number => Date.now();
 
 describe('the engine in memory', () => {
   const cases = engineContract(
-    (settings, schedule) => new EmbeddedEngine({ ...resolveLimits(), ...settings, schedule }),
+    (settings, schedule) => new EmbeddedEngine({ ...resolveLimits(), ...settings, schedule, time }, memoryStore()),
+  );
+  for (const { name, skip, run } of cases) test.skipIf(skip)(name, run);
+});
+
+describe('the engine on LMDB', () => {
+  const root = mkdtempSync(join(tmpdir(), 'stompbox-engine-'));
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+  let made = 0;
+  const cases = engineContract(
+    async (settings, schedule) => {
+      const store = await lmdbStore({ dir: join(root, String(++made)) });
+      return new EmbeddedEngine({ ...resolveLimits(), ...settings, schedule, time }, store);
+    },
+    { queuesSpill: true },
   );
   for (const { name, skip, run } of cases) test.skipIf(skip)(name, run);
 });

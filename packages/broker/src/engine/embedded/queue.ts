@@ -1,19 +1,36 @@
 // A queue: competing consumers, in turn, each as far as its credit goes; what comes
 // back goes to its old place, and to somebody else if possible (X-48, X-49).
+//
+// Most queues take the short way: the next message to the next consumer. Selectors,
+// exclusive consumers and message groups look for the first message that somebody may
+// have, among those in memory.
 
 import type { QueueView, Settlement, SubscriptionRequest } from '../engine.ts';
-import { Backlog, type Kept, type Origin } from './delivery.ts';
+import { Backlog, type Pages, type Place } from './backlog.ts';
+import { type Kept, OVERHEAD, type Origin } from './delivery.ts';
 import { Gauge } from './gauge.ts';
+
+export type Death = 'redeliveries' | 'rejected' | 'expired';
 
 /** What a queue needs of its engine. */
 export interface QueueOwner {
-  /** Bytes held changed by this many. */
-  weigh(bytes: number): void;
-  /** Delivered too often, or rejected. Answers whether it may leave its queue. */
-  deadLetter(queue: Queue, kept: Kept, reason: 'redeliveries' | 'rejected'): boolean;
+  /** Bytes held changed by this many; `store`: they are on disk, and in memory only as far as they are needed. */
+  weigh(bytes: number, where: 'memory' | 'store'): void;
+  /** It leaves its queue for good: settled, dead or expired. */
+  gone(queue: Queue, kept: Kept): void;
+  /** It was delivered once more, and is back. */
+  redelivered(queue: Queue, kept: Kept): void;
+  /** Delivered too often, rejected, or too late. Answers whether it may leave its queue. */
+  deadLetter(queue: Queue, kept: Kept, reason: Death): boolean;
   /** Nothing in it and nobody at it. */
   abandoned(queue: Queue): void;
+  /** Calls `run` after `ms`; the answer cancels. */
+  schedule(ms: number, run: () => void): () => void;
+  /** Milliseconds since 1970. */
+  time(): number;
   readonly maxDeliveries: number;
+  readonly redeliveryDelayMs: number;
+  readonly maxRedeliveryDelayMs: number;
   readonly producersWaitAboveBytes: number;
 }
 
@@ -26,19 +43,25 @@ interface Consumer {
 export class Queue implements Origin {
   readonly name: string;
   readonly #owner: QueueOwner;
-  readonly #gauge: Gauge;
-  readonly #backlog = new Backlog();
+  readonly #gauge: Gauge; // everything in it, wherever it is
+  readonly #backlog: Backlog;
   readonly #consumers = new Set<Consumer>();
   readonly #ready: Consumer[] = []; // those with credit, in turn
+  readonly #groups = new Map<string, Consumer>();
+  readonly #cooling = new Map<Kept, () => void>(); // nacked, and waiting for another try
+  #choosy = 0; // consumers that do not take just anything
+  #grouped = false; // a message with a group has been here
   #next = 0;
   #unsettled = 0;
   #dispatching = false;
   #discarded = false;
 
-  constructor(name: string, owner: QueueOwner) {
+  constructor(name: string, owner: QueueOwner, pages?: Pages) {
     this.name = name;
     this.#owner = owner;
-    this.#gauge = new Gauge(owner.producersWaitAboveBytes, (bytes) => owner.weigh(bytes));
+    this.#backlog = new Backlog(pages);
+    // What the store holds takes no memory, and so no producer waits for it.
+    this.#gauge = new Gauge(pages ? Number.POSITIVE_INFINITY : owner.producersWaitAboveBytes, (bytes) => owner.weigh(bytes, pages ? 'store' : 'memory'));
   }
 
   get bytes(): number {
@@ -46,7 +69,7 @@ export class Queue implements Origin {
   }
   /** Messages in it, unsettled ones included. */
   get length(): number {
-    return this.#backlog.length + this.#unsettled;
+    return this.#backlog.length + this.#unsettled + this.#cooling.size;
   }
   /** Its consumers are behind: producers wait for `eased`. Where there is none, waiting would not help. */
   get isBehind(): boolean {
@@ -59,26 +82,40 @@ export class Queue implements Origin {
   get view(): QueueView {
     return {
       name: this.name,
-      waiting: this.#backlog.length,
+      waiting: this.#backlog.length + this.#cooling.size,
       unsettled: this.#unsettled,
       bytes: this.#gauge.bytes,
       consumers: this.#consumers.size,
     };
   }
 
+  /** Takes over what the store has from before. */
+  recover(messages: number, bytes: number): void {
+    this.#backlog.recover(messages);
+    this.#gauge.add(bytes + messages * OVERHEAD);
+  }
+
   add(kept: Kept): void {
     this.#gauge.add(kept.bytes);
-    if (this.#backlog.length === 0 && this.#ready.length > 0 && !this.#dispatching) {
-      this.#deliver(kept);
+    if (kept.attributes.group !== undefined) this.#grouped = true;
+    const direct = this.#ready.length > 0 && this.#choosy === 0 && !this.#grouped && !this.#dispatching;
+    if (direct && this.#backlog.length === 0) {
+      this.#deliver(kept, this.#turn(kept));
       return;
     }
     this.#backlog.push(kept);
     this.#dispatch();
   }
 
+  /** The store could not keep it after all: it leaves, unless somebody has it already. */
+  retract(kept: Kept): void {
+    if (this.#backlog.remove(kept)) this.#gone(kept);
+  }
+
   open(request: SubscriptionRequest): Consumer {
     const consumer: Consumer = { request, credit: 0, ready: false };
     this.#consumers.add(consumer);
+    if (isChoosy(consumer)) this.#choosy++;
     return consumer;
   }
 
@@ -94,9 +131,12 @@ export class Queue implements Origin {
 
   close(consumer: Consumer): void {
     if (!this.#consumers.delete(consumer)) return;
+    if (isChoosy(consumer)) this.#choosy--;
     consumer.credit = 0;
     this.#unready(consumer);
+    for (const [group, owner] of this.#groups) if (owner === consumer) this.#groups.delete(group);
     if (this.#consumers.size === 0) this.#gauge.release();
+    this.#dispatch(); // what only it could have had may be anybody's now
     this.#reclaim();
   }
 
@@ -117,7 +157,21 @@ export class Queue implements Origin {
       return;
     }
     kept.refusedBy = holder;
-    this.#backlog.giveBack(kept);
+    this.#owner.redelivered(this, kept);
+    if (outcome === 'nack' && this.#owner.redeliveryDelayMs > 0) this.#cool(kept);
+    else this.#backlog.giveBack(kept);
+  }
+
+  // Another try, later each time.
+  #cool(kept: Kept): void {
+    const { redeliveryDelayMs, maxRedeliveryDelayMs } = this.#owner;
+    const ms = Math.min(redeliveryDelayMs * 2 ** (kept.redeliveries - 1), maxRedeliveryDelayMs);
+    const cancel = this.#owner.schedule(ms, () => {
+      this.#cooling.delete(kept);
+      this.#backlog.giveBack(kept);
+      this.#dispatch();
+    });
+    this.#cooling.set(kept, cancel);
   }
 
   settled(): void {
@@ -125,16 +179,54 @@ export class Queue implements Origin {
     this.#reclaim();
   }
 
-  /** Everything in it is dropped: its connection is gone (temporary queues). */
+  /** Those in memory, in delivery order. */
+  inMemory(): Iterable<Kept> {
+    return this.#backlog.inMemory();
+  }
+
+  /** Removes what waits, or answers false where it does not wait here. `bytes` are those of its content. */
+  forget(place: Place, bytes: number): boolean {
+    if (!this.#backlog.forget(place)) return false;
+    this.#gauge.add(-bytes - OVERHEAD);
+    this.#reclaim();
+    return true;
+  }
+
+  /** Takes those in memory out that `wanted` says; they are gone for their owner as if they were settled. */
+  remove(wanted: (kept: Kept) => boolean): Kept[] {
+    const removed = [...this.#backlog.inMemory()].filter(wanted);
+    for (const kept of removed) {
+      this.#backlog.remove(kept);
+      this.#gone(kept);
+    }
+    return removed;
+  }
+
+  /** Takes the next `n` that wait out of it, from wherever they are; they are gone as if they were settled. */
+  pull(n: number): Kept[] {
+    const pulled: Kept[] = [];
+    for (let kept = this.#backlog.shift(); kept !== undefined; kept = this.#backlog.shift()) {
+      pulled.push(kept);
+      this.#gone(kept);
+      if (pulled.length === n) break;
+    }
+    this.#reclaim();
+    return pulled;
+  }
+
+  /** Everything in it is dropped. */
   discard(): void {
     this.#discarded = true;
+    for (const cancel of this.#cooling.values()) cancel();
+    this.#cooling.clear();
     this.#backlog.clear();
     this.#gauge.add(-this.#gauge.bytes);
     this.#gauge.release();
   }
 
-  /** The engine closes: no producer waits any longer. */
+  /** The engine closes: no producer waits any longer, and no timer is left. */
   release(): void {
+    for (const cancel of this.#cooling.values()) cancel();
     this.#gauge.release();
   }
 
@@ -144,19 +236,32 @@ export class Queue implements Origin {
     this.#dispatching = true;
     try {
       while (this.#ready.length > 0) {
-        const kept = this.#backlog.shift();
+        let consumer: Consumer | undefined;
+        const kept =
+          this.#choosy === 0 && !this.#grouped
+            ? this.#backlog.shift()
+            : this.#backlog.take((candidate) => {
+                consumer = this.#choose(candidate);
+                return consumer !== undefined || candidate.isExpired(this.#owner.time());
+              });
         if (kept === undefined) break;
-        this.#deliver(kept);
+        if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
+        else this.#deliver(kept, consumer ?? this.#turn(kept));
       }
     } finally {
       this.#dispatching = false;
     }
   }
 
-  #deliver(kept: Kept): void {
-    const consumer = this.#turn(kept);
+  #expire(kept: Kept): void {
+    this.#owner.deadLetter(this, kept, 'expired');
+    this.#gone(kept);
+  }
+
+  #deliver(kept: Kept, consumer: Consumer): void {
+    const at = this.#ready[this.#next] === consumer ? this.#next : this.#ready.indexOf(consumer);
     if (--consumer.credit === 0) this.#unready(consumer);
-    else this.#next++;
+    else this.#next = at + 1;
     if (consumer.request.acknowledged) {
       kept.holder = consumer;
       this.#unsettled++;
@@ -174,6 +279,30 @@ export class Queue implements Origin {
     return this.#ready[this.#next] as Consumer;
   }
 
+  // Who may have it now: the exclusive consumer, the one its group belongs to, or the next in turn that selects it.
+  #choose(kept: Kept): Consumer | undefined {
+    const exclusive = this.#exclusive();
+    const { group } = kept.attributes;
+    const bound = exclusive ?? (group === undefined ? undefined : this.#groups.get(group));
+    const fits = ({ request, ready }: Consumer): boolean => ready && request.selects?.(kept.content) !== false;
+    if (bound !== undefined) return fits(bound) ? bound : undefined;
+    const from = this.#next;
+    for (let i = 0; i < this.#ready.length; i++) {
+      const consumer = this.#ready[(from + i) % this.#ready.length] as Consumer;
+      if (!fits(consumer) || (consumer === kept.refusedBy && this.#ready.length > 1)) continue;
+      if (group !== undefined) this.#groups.set(group, consumer);
+      return consumer;
+    }
+    return undefined;
+  }
+
+  // The oldest one that asked for it has the queue for itself; the others wait until it leaves.
+  #exclusive(): Consumer | undefined {
+    if (this.#choosy === 0) return undefined;
+    for (const consumer of this.#consumers) if (consumer.request.exclusive) return consumer;
+    return undefined;
+  }
+
   #unready(consumer: Consumer): void {
     if (!consumer.ready) return;
     consumer.ready = false;
@@ -183,6 +312,7 @@ export class Queue implements Origin {
   }
 
   #gone(kept: Kept): void {
+    this.#owner.gone(this, kept);
     this.#gauge.add(-kept.bytes);
     if (this.#gauge.bytes === 0 && this.#consumers.size === 0) this.#reclaim();
   }
@@ -190,4 +320,8 @@ export class Queue implements Origin {
   #reclaim(): void {
     if (this.#consumers.size === 0 && this.length === 0) this.#owner.abandoned(this);
   }
+}
+
+function isChoosy({ request }: Consumer): boolean {
+  return request.selects !== undefined || request.exclusive === true;
 }

@@ -4,8 +4,9 @@
 
 import { matches, type Pattern, parsePattern } from '../../pattern.ts';
 import { EngineError, type Settlement, type SubscriptionRequest } from '../engine.ts';
-import { Backlog, Kept, type Origin } from './delivery.ts';
+import { Kept, type Origin } from './delivery.ts';
 import { Gauge } from './gauge.ts';
+import { Lane } from './lane.ts';
 
 /** What topics need of their engine. */
 export interface TopicOwner {
@@ -29,7 +30,7 @@ export class TopicSubscriber implements Origin {
   readonly pattern: Pattern;
   readonly #owner: TopicOwner;
   readonly #gauge: Gauge; // what waits for credit
-  readonly #backlog = new Backlog();
+  #backlog = new Lane();
   #credit = 0;
   #unsettledBytes = 0;
   #open = true;
@@ -53,8 +54,9 @@ export class TopicSubscriber implements Origin {
 
   /** `kept` is shared by all subscribers; one that must be settled is delivered as a copy of its own. */
   add(kept: Kept): void {
-    if (!this.#open) return;
-    const own = this.request.acknowledged ? new Kept(kept.id, kept.destination, kept.content, this) : kept;
+    if (!this.#open || this.request.selects?.(kept.content) === false) return;
+    const { id, destination, content, attributes } = kept;
+    const own = this.request.acknowledged ? new Kept(id, destination, content, this, attributes) : kept;
     if (this.#credit > 0 && this.#backlog.length === 0 && !this.#asking) {
       this.#credit--;
       this.#deliver(own);
@@ -120,7 +122,7 @@ export class TopicSubscriber implements Origin {
   close(): void {
     this.#open = false;
     this.#forgive();
-    this.#backlog.clear();
+    this.#backlog = new Lane();
     this.#gauge.add(-this.#gauge.bytes);
     this.#gauge.release();
     this.#weighUnsettled(-this.#unsettledBytes);
