@@ -23,7 +23,10 @@ export interface Identity {
  */
 export type Authenticate = (credentials: Credentials) => Promise<Identity | undefined> | Identity | undefined;
 
-/** Whether that identity may send to, or subscribe to, a destination as it is written in frames. Asked once per connection and destination. */
+/**
+ * Whether that identity may send to, or subscribe to, a destination: `/queue/a` (also where a frame says just `a`) or
+ * `/topic/a.b`, which may be a pattern on `subscribe`. Asked once per connection and destination.
+ */
 export type Authorize = (identity: Identity, verb: 'send' | 'subscribe', destination: string) => boolean;
 
 export const ANONYMOUS: Identity = { name: 'anonymous' };

@@ -140,7 +140,8 @@ export class Router {
     const wrong = kind === 'topic' ? wrongPattern(name) : undefined;
     if (wrong !== undefined) throw new Refusal('bad-destination', `${quote(text)} is no pattern: ${wrong}`);
     if (match?.[1] === 'temp-queue') return this.temporaryQueue(name);
-    if (!this.#options.allows(verb, text)) throw new Refusal('access-refused', `you may not ${verb} here`); // M-85: no hint whether it exists
+    const fullName = match ? text : `/queue/${name}`; // one queue, one right
+    if (!this.#options.allows(verb, fullName)) throw new Refusal('access-refused', `you may not ${verb} here`); // M-85: no hint whether it exists
     return { kind, name, text };
   }
 
