@@ -3,11 +3,11 @@
 
 import { type Authorize, type Engine, EngineError, passcodes } from '@stompbox/broker';
 import { VERSIONS, type Version } from '@stompbox/protocol';
-import { inPieces, type RawClient, type RawFrame } from 'testkit';
+import { inPieces } from 'testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EmbeddedEngine } from '../../packages/broker/src/engine/embedded/embedded.ts';
 import { resolveLimits } from '../../packages/broker/src/limits.ts';
-import { EVIL, type Place, place, queueNames, theError, until } from './support.ts';
+import { ackOf, bye, EVIL, next, type Place, place, queueNames, theError, told, until } from './support.ts';
 
 interface Row {
   readonly id: string;
@@ -368,29 +368,6 @@ describe('8.3: one ERROR with the receipt-id, then the end, however it is cut', 
     });
   }
 });
-
-/** The next frame, which must be that command. */
-async function next(client: RawClient, command: string): Promise<RawFrame> {
-  const frame = await client.next();
-  expect(frame.command, frame.headers.get('message')).toBe(command);
-  return frame;
-}
-
-/** Says it and waits for its RECEIPT. */
-async function told(client: RawClient, command: string, headers: string, body = ''): Promise<void> {
-  await client.write(`${command}\n${headers}receipt:told\n\n${body}\0`);
-  expect((await next(client, 'RECEIPT')).headers.get('receipt-id')).toBe('told');
-}
-
-async function bye(...clients: RawClient[]): Promise<void> {
-  for (const client of clients) {
-    await client.write('DISCONNECT\nreceipt:bye\n\n\0');
-    const { frames } = await client.end();
-    expect(frames.at(-1)?.headers.get('receipt-id'), frames.at(-1)?.headers.get('message')).toBe('bye');
-  }
-}
-
-const ackOf = (message: RawFrame) => `id:${message.headers.get('ack')}\n`;
 
 describe('8.3: what is odd works', () => {
   test('M-61: any other name is a queue of that whole name (design.md 5 wins over X-73), and no path and no pattern', async () => {

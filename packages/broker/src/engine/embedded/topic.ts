@@ -55,20 +55,18 @@ export class TopicSubscriber implements Origin {
   add(kept: Kept): void {
     if (!this.#open) return;
     const own = this.request.acknowledged ? new Kept(kept.id, kept.destination, kept.content, this) : kept;
-    if (this.#credit > 0 && this.#backlog.length === 0 && !this.#asking) {
+    const atOnce = this.#credit > 0 && this.#backlog.length === 0 && !this.#asking;
+    if ((!atOnce || this.request.acknowledged) && this.#owner.wouldOverflow(own.bytes)) {
+      const { maxMemoryBytes } = this.#owner;
+      this.#end(`this subscriber is behind, and there is room for ${maxMemoryBytes} bytes (maxMemoryBytes)`);
+    } else if (atOnce) {
       this.#credit--;
       this.#deliver(own);
-      return;
-    }
-    this.#keep(own);
+    } else this.#keep(own);
   }
 
   #keep(kept: Kept): void {
-    const { maxMemoryBytes, producersWaitAboveBytes, slowConsumerGraceMs } = this.#owner;
-    if (this.#owner.wouldOverflow(kept.bytes)) {
-      this.#end(`this subscriber is behind, and there is room for ${maxMemoryBytes} bytes (maxMemoryBytes)`);
-      return;
-    }
+    const { producersWaitAboveBytes, slowConsumerGraceMs } = this.#owner;
     this.#backlog.push(kept);
     this.#gauge.add(kept.bytes);
     if (this.#gauge.bytes > producersWaitAboveBytes * MARKS_AT_MOST) {
