@@ -18,7 +18,7 @@ export interface Place {
   /** A client that nobody has let in yet. */
   dial(version?: Version, options?: MemoryOptions): MemoryClient;
   /** A client that has been let in. */
-  client(version?: Version, headers?: Readonly<Record<string, string>>): Promise<MemoryClient>;
+  client(version?: Version, headers?: Readonly<Record<string, string>>, options?: MemoryOptions): Promise<MemoryClient>;
 }
 
 /** A broker in memory, closed with the test. */
@@ -27,7 +27,9 @@ export async function place(options: BrokerOptions = {}): Promise<Place> {
   const faults: unknown[] = [];
   const broker = await createBroker({ clock, onFault: (error) => faults.push(error), ...options });
   onTestFinished(async () => {
-    await broker.close({ timeoutMs: 0 });
+    const closing = broker.close({ timeoutMs: 0 });
+    await clock.advance(0);
+    await closing;
   });
   const dial = (version: Version = '1.2', memory: MemoryOptions = {}) => {
     const { a, b } = memoryPair(memory);
@@ -39,8 +41,8 @@ export async function place(options: BrokerOptions = {}): Promise<Place> {
     clock,
     faults,
     dial,
-    async client(version = '1.2', headers = {}) {
-      const client = dial(version);
+    async client(version = '1.2', headers = {}, memory = {}) {
+      const client = dial(version, memory);
       await client.connect(headers);
       return client;
     },
