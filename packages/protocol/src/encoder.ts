@@ -93,13 +93,13 @@ export class Encoder {
 
   /** A whole frame. Throws UsageError and writes nothing where this version cannot say it. */
   frame(frame: Frame): void {
-    const start = this.#length;
+    const before = this.length;
     try {
       this.#head(frame.command, frame.headers, this.#announced(frame));
       this.bytes(frame.body);
       this.byte(0);
     } catch (error) {
-      this.#length = start;
+      this.#length -= this.length - before;
       throw error;
     }
   }
@@ -109,11 +109,11 @@ export class Encoder {
    * which the caller checks (C-54).
    */
   head(frame: Frame, length: number | undefined): void {
-    const start = this.#length;
+    const before = this.length;
     try {
       this.#head(frame.command, frame.headers, length);
     } catch (error) {
-      this.#length = start;
+      this.#length -= this.length - before;
       throw error;
     }
   }
