@@ -316,7 +316,8 @@ function isEscaped(c: number): boolean {
 
 /** One frame as bytes. Throws UsageError `unencodable` or `bad-body`. */
 export function encode(frame: Frame, options: EncoderOptions = {}): Uint8Array {
-  const encoder = new Encoder(options, 512);
+  const { length } = frame.body;
+  const encoder = new Encoder(options, 512 + (length < WORTH_KEEPING ? length : 0));
   encoder.frame(frame);
   return encoder.take();
 }
