@@ -3,7 +3,7 @@
 
 import { type ConnectionOptions, connect, type Message, ProtocolError } from '@stompbox/client';
 import type { Version } from '@stompbox/protocol';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { DIALECTS } from './brokers/dialects.ts';
 import { Inbox, rejection } from './inbox.ts';
 import { activeMq, rabbitMq, withPeer } from './peers.ts';
@@ -88,6 +88,25 @@ withPeer('ActiveMQ', activeMq, ({ urls, login, passcode }) => {
     expect(Object.fromEntries(headers)).toMatchObject({ odd: 'a', planted: 'true' });
   });
 
+  test('writes a carriage return raw to a 1.1 consumer, where it is data (C-02, X-09b)', async () => {
+    const queue = uniqueQueue();
+    await using producer = await open('1.2');
+    await producer.send(queue, 'crossing', { headers: { odd: 'a\rb' } });
+    await using consumer = await open('1.1');
+    expect((await consumer.subscribe(queue).next(DEADLINE)).headers.get('odd')).toBe('a\rb');
+  });
+
+  test('takes a body without content-length for text, and gives it back without (C-56, X-75)', async () => {
+    const queue = uniqueQueue();
+    await using connection = await open('1.2', { leniency: { contentLength: 'whenNeeded' } });
+    await connection.send(queue, 'text');
+    await connection.send(queue, new Uint8Array([0xff, 0x00]));
+    const subscription = connection.subscribe(queue);
+    const [text, octets] = [await subscription.next(DEADLINE), await subscription.next(DEADLINE)];
+    expect([text.text(), text.headers.get('content-length')]).toEqual(['text', undefined]);
+    expect([[...octets.bytes], octets.headers.get('content-length')]).toEqual([[0xff, 0x00], '2']);
+  });
+
   test('lets a producer plant an ack in mode auto, which makes nothing ackable here (X-13, A-07)', async () => {
     const queue = uniqueQueue();
     await using connection = await open('1.2');
@@ -127,7 +146,7 @@ withPeer('ActiveMQ', activeMq, ({ urls, login, passcode }) => {
   });
 });
 
-describe.each(DIALECTS)('$name', ({ peer, name, host, subscribesToTemporaryQueues }) => {
+for (const { peer, name, host, subscribesToTemporaryQueues } of DIALECTS) {
   withPeer(name, peer, ({ urls, login, passcode }) => {
     test('carries a question to a responder and the answer to a temporary queue (6.6, S-13)', async () => {
       const questions = uniqueQueue();
@@ -144,7 +163,7 @@ describe.each(DIALECTS)('$name', ({ peer, name, host, subscribesToTemporaryQueue
       expect((await answers.take()).text()).toBe('well!');
     });
   });
-});
+}
 
 function uniqueQueue(): string {
   return `/queue/${crypto.randomUUID()}`;
