@@ -92,6 +92,7 @@ describe('8.3: floods of frames end at a limit', () => {
         const sent = await client.flood(flood, 64 * MIB);
         theError(await client.end(), error);
         expect(sent).toBeLessThan(60 * MIB);
+        await here.clock.advance(1_000); // lingerMs
         await here.greets();
       }
       const kept = queue(here, 'full');
@@ -125,6 +126,7 @@ describe('8.3: floods of frames end at a limit', () => {
       for (let i = 0; i < 300 && !client.over; i++)
         await client.write(`SEND\ndestination:/queue/${name}.${i}\n\n${body}\0`);
       theError(await client.end(), error);
+      await here.clock.advance(1_000); // lingerMs
       expect(here.broker.inspect.bytes).toBeLessThanOrEqual(4 * MIB);
       expect(queueNames(here).length).toBeLessThanOrEqual(200);
     }
@@ -403,6 +405,7 @@ describe('8.4: time and chance', () => {
     expect(here.broker.close()).toBe(closing);
     await expect(here.dial()).rejects.toThrow();
     const ends = await Promise.all([here.bystander, ...busy].map((client) => client.end()));
+    await here.clock.advance(1_000); // lingerMs, for those who still send
     await closing;
     let receipts = 0;
     for (const end of ends) {
