@@ -354,7 +354,7 @@ describe('take()', () => {
     for (const value of ['x'.repeat(100), 'é'.repeat(50), `a:\\${'€'.repeat(30)}`, '𝄞'.repeat(25)]) {
       for (let room = 0; room < 330; room += 1) {
         const encoder = new Encoder({ version });
-        encoder.bytes(new Uint8Array(EDGE - room));
+        for (let left = EDGE - room; left > 0; left -= 8192) encoder.bytes(new Uint8Array(Math.min(8192, left)));
         encoder.header('foo', value);
         encoder.byte(7);
         const alone = new Encoder({ version });
@@ -365,6 +365,30 @@ describe('take()', () => {
         expect(Buffer.compare(all.subarray(EDGE - room, -1), line)).toBe(0);
       }
     }
+  });
+
+  test.each([
+    [],
+    [3],
+    [100],
+    [20_000],
+    [20_000, 20_000],
+    [5, 16_384, 5],
+    [16_383, 70_000, 1, 16_385],
+    [40_000, 9000, 9000, 9000, 9000, 9000, 9000, 9000, 9000],
+  ])('takeAll() is take() in pieces: %j', (...sizes) => {
+    const [whole, pieces] = [new Encoder({ version: '1.2' }), new Encoder({ version: '1.2' })];
+    for (const encoder of [whole, pieces]) {
+      for (const size of sizes) {
+        encoder.frame(frame('SEND', { destination: '/q' }, new Uint8Array(size).fill(size & 255)));
+        expect(() => encoder.frame(frame('SEND', { destination: '\0' }))).toThrow(UsageError);
+        encoder.heartBeat();
+      }
+    }
+    expect(pieces.length).toBe(whole.length);
+    expect(Buffer.compare(Buffer.concat(pieces.takeAll()), whole.take())).toBe(0);
+    expect(pieces.length).toBe(0);
+    expect(pieces.takeAll()).toEqual([]);
   });
 
   test('many frames between two takes come out in order', () => {

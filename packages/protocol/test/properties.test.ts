@@ -1,10 +1,10 @@
 // What holds for every frame, every version and every chunking.
 
-import { Decoder, encode, Frame, Headers, VERSIONS, type Version } from '@stompbox/protocol';
+import { Content, Decoder, Encoder, encode, Frame, Headers, NameSet, VERSIONS, type Version } from '@stompbox/protocol';
 import fc from 'fast-check';
 import { bodies, chunkings, chunksOf, frames } from 'testkit';
 import { describe, expect, test } from 'vitest';
-import { decode, framesOf, latin1, pairs } from './support.ts';
+import { decode, framesOf, latin1, pairs, utf8 } from './support.ts';
 
 const EVERY: readonly (Version | undefined)[] = [undefined, ...VERSIONS];
 
@@ -66,6 +66,30 @@ describe.each(EVERY)('STOMP %s', (version) => {
           }
         },
       ),
+      { numRuns: 500 },
+    );
+  });
+
+  test('X-12: what is kept of a SEND is the same from the wire and by hand, and one frame in every version', () => {
+    const scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
+    const without = new NameSet(['receipt']);
+    fc.assert(
+      fc.property(frames(version), (any) => {
+        const eager = new Frame('SEND', any.headers, any.body);
+        for (const lazy of framesOf(encode(eager, { version }), { version })) {
+          const content = Content.of(lazy, without, scratch);
+          expect(latin1(content.bytes)).toBe(latin1(Content.of(eager, without, scratch).bytes));
+          const expected = pairs(eager.headers).filter(([name]) => name !== 'receipt');
+          const announced: [string, string][] =
+            any.body.length > 0 ? [['content-length', String(any.body.length)]] : [];
+          expect(pairs(content.headers)).toEqual([...announced, ...expected]);
+          for (const consumer of VERSIONS) {
+            const { seen, error } = decode([utf8('MESSAGE\n'), content.in(consumer).slice()], { version: consumer });
+            expect(error).toBeUndefined();
+            expect(seen).toMatchObject([{ command: 'MESSAGE', body: latin1(any.body) }]);
+          }
+        }
+      }),
       { numRuns: 500 },
     );
   });
