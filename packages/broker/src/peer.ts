@@ -122,7 +122,8 @@ export class Peer {
   #inFlightBytes = 0;
   #paused = false;
 
-  #channelBytes = 0; // what the channel held after the last flush
+  #full = false; // the channel has had enough, and will say when it is empty
+  #channelBytes = 0; // what it held after the last flush, where it was full: otherwise it takes care of itself
   #choked = false;
   #dirty = false;
 
@@ -558,14 +559,23 @@ export class Peer {
   /** Hands what was said to the channel. */
   flush(): void {
     this.#dirty = false;
-    if (this.#session.pending > 0) this.channel.write(this.#session.take(this.#owner.now()));
-    this.#channelBytes = this.channel.buffered;
+    if (this.#session.pending > 0) {
+      const now = this.#owner.now();
+      if (this.channel.framed) this.#write(this.#session.take(now));
+      else for (const bytes of this.#session.takeAll(now)) this.#write(bytes);
+    }
+    this.#channelBytes = this.#full ? this.channel.buffered : 0;
     this.#throttle();
     if (this.#choked) this.#unchoke();
   }
 
+  #write(bytes: Uint8Array): void {
+    if (!this.channel.write(bytes)) this.#full = true;
+  }
+
   #drained(): void {
-    this.#channelBytes = this.channel.buffered;
+    this.#full = false;
+    this.#channelBytes = 0;
     this.#throttle();
     this.#unchoke();
   }
