@@ -19,7 +19,9 @@ export interface Place {
   connected(version?: Version, options?: { url?: string; headers?: string }): Promise<RawClient>;
   /** Drops every connection but the bystander's, so that a test that failed does not fail the next one. */
   clear(): void;
-  /** The bystander's message still goes round, and nothing is left of anybody else (I-2, I-6). */
+  /** The bystander's message still goes round. */
+  greets(): Promise<void>;
+  /** The same, and nothing is left of anybody else (I-2, I-6). */
   unharmed(): Promise<void>;
   close(): Promise<void>;
 }
@@ -44,6 +46,14 @@ export async function place(options: Omit<BrokerOptions, 'listen' | 'clock' | 'o
   await bystander.next();
   const timers = clock.alarms;
   let round = 0;
+  const greets = async () => {
+    const name = `round-${round++}`;
+    await bystander.write(`SEND\ndestination:/queue/bystander\nreceipt:${name}\n\n${name}\0`);
+    const [message, receipt] = (await bystander.take(2)).sort((a, b) => a.command.localeCompare(b.command));
+    expect([message?.command, message?.body]).toEqual(['MESSAGE', name]);
+    expect([receipt?.command, receipt?.headers.get('receipt-id')]).toEqual(['RECEIPT', name]);
+    bystander.forget();
+  };
   return {
     broker,
     clock,
@@ -60,18 +70,14 @@ export async function place(options: Omit<BrokerOptions, 'listen' | 'clock' | 'o
     clear() {
       for (const client of clients.splice(1)) client.socket.destroy();
     },
+    greets,
     async unharmed() {
-      const name = `round-${round++}`;
-      await bystander.write(`SEND\ndestination:/queue/bystander\nreceipt:${name}\n\n${name}\0`);
-      const [message, receipt] = (await bystander.take(2)).sort((a, b) => a.command.localeCompare(b.command));
-      expect([message?.command, message?.body]).toEqual(['MESSAGE', name]);
-      expect([receipt?.command, receipt?.headers.get('receipt-id')]).toEqual(['RECEIPT', name]);
+      await greets();
       const left = () => `${broker.stats().connections - 1} connections and ${clock.alarms - timers} timers`;
       await until(
         () => broker.stats().connections === 1 && clock.alarms <= timers,
         () => `${left()} to go`,
       );
-      bystander.forget();
       expect(faults.filter((fault) => !(fault instanceof Error && fault.name === 'TransportError'))).toEqual([]);
     },
     async close() {
@@ -123,4 +129,43 @@ export const EVIL = '\0\nSEND\ndestination:/queue/evil\n\nx\0';
 export function dripped(client: RawClient, drop: Uint8Array | string): boolean {
   if (!client.over) void client.write(drop);
   return client.over;
+}
+
+/** The next frame, which must be that command. */
+export async function next(client: RawClient, command: string): Promise<RawFrame> {
+  const frame = await client.next();
+  expect(frame.command, frame.headers.get('message')).toBe(command);
+  return frame;
+}
+
+/** Says it and waits for its RECEIPT. */
+export async function told(client: RawClient, command: string, headers: string, body = ''): Promise<void> {
+  await client.write(`${command}\n${headers}receipt:told\n\n${body}\0`);
+  expect((await next(client, 'RECEIPT')).headers.get('receipt-id')).toBe('told');
+}
+
+/** Says goodbye, and is answered. */
+export async function bye(...clients: RawClient[]): Promise<void> {
+  for (const client of clients) {
+    await client.write('DISCONNECT\nreceipt:bye\n\n\0');
+    const { frames } = await client.end();
+    expect(frames.at(-1)?.headers.get('receipt-id'), frames.at(-1)?.headers.get('message')).toBe('bye');
+  }
+}
+
+export const ackOf = (message: RawFrame): string => `id:${message.headers.get('ack')}\n`;
+
+/** Writes as long as somebody reads: until the sockets' own buffers are full too. Answers how many frames went. */
+export async function fill(client: RawClient, frame: (i: number) => string, most: number, batch = 64): Promise<number> {
+  let sent = 0;
+  for (let stuck = 0; sent < most && stuck < 40 && !client.over; ) {
+    if (client.socket.writableLength === 0) {
+      stuck = 0;
+      let bytes = '';
+      for (let i = 0; i < batch; i++) bytes += frame(sent++);
+      void client.write(bytes);
+    } else stuck++;
+    await turn();
+  }
+  return sent;
 }

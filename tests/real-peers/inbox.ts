@@ -10,6 +10,16 @@ export function within<T>(promise: Promise<T>, what: string, deadlineMs: number 
   });
 }
 
+/** What it rejects with; nothing else will do. */
+export function rejection(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => {
+      throw new Error('it was expected to reject');
+    },
+    (error: unknown) => error,
+  );
+}
+
 /** Items in the order they came. */
 export class Inbox<T> {
   readonly #what: string;

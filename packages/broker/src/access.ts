@@ -26,8 +26,9 @@ export interface Identity {
 export type Authenticate = (credentials: Credentials) => Promise<Identity | undefined> | Identity | undefined;
 
 /**
- * Whether that identity may send to, subscribe to, or manage (browse, purge, move, delete) a destination as it is written
- * in frames; on SUBSCRIBE to a topic, that is a pattern. Asked once per connection and destination.
+ * Whether that identity may send to, subscribe to, or manage (browse, purge, move, delete) a destination: `/queue/a` (also
+ * where a frame says just `a`) or `/topic/a.b`, which may be a pattern on `subscribe`. Asked once per connection and
+ * destination.
  */
 export type Authorize = (identity: Identity, verb: 'send' | 'subscribe' | 'manage', destination: string) => boolean;
 

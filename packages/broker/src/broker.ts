@@ -10,9 +10,9 @@ import { EmbeddedEngine } from './engine/embedded/embedded.ts';
 import type { Delivery, Engine, Inspection } from './engine/engine.ts';
 import { type BrokerLimits, resolveLimits } from './limits.ts';
 import { type Counted, Peer, type PeerOwner } from './peer.ts';
+import { Refusal } from './refusal.ts';
 import { lmdbStore } from './store/lmdb.ts';
 import { memoryStore } from './store/memory.ts';
-import { Refusal } from './refusal.ts';
 import { ownerOf } from './temporary.ts';
 
 /** Time, passed in so that tests own it. */
@@ -33,7 +33,7 @@ export interface BrokerOptions {
   readonly listen?: readonly string[];
   /** For the TLS listeners. */
   readonly tls?: ListenOptions['tls'];
-  /** For the WebSocket listeners: path, origins, subprotocols. */
+  /** For the WebSocket listeners: path, origins, compression. A message may be as large as a frame unless it says otherwise. */
   readonly webSocket?: ListenOptions['webSocket'];
   /** Who may come in; everybody unless given. */
   readonly authenticate?: Authenticate;
@@ -89,6 +89,8 @@ const realClock: Clock = {
 };
 
 const VERSION = '0.1.0';
+// A WebSocket message may hold several frames (W-04); a frame that is too large gets its ERROR before the message is.
+const WEBSOCKET_SLACK_BYTES = 65_536;
 
 /**
  * Starts a broker. Resolves when every listener is bound.
@@ -145,7 +147,8 @@ class EmbeddedBroker implements Broker, PeerOwner {
 
   async listen(): Promise<void> {
     const { tls, webSocket, onFault } = this.#options;
-    const { maxConnections, connectTimeoutMs } = this.limits;
+    const { maxConnections, connectTimeoutMs, maxHeadBytes, maxBodyBytes } = this.limits;
+    const maxMessageBytes = maxHeadBytes + maxBodyBytes + WEBSOCKET_SLACK_BYTES;
     try {
       for (const url of this.#options.listen ?? []) {
         const endpoint = parseEndpoint(url, 'listen');
@@ -163,7 +166,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
           maxConnections,
           handshakeTimeoutMs: connectTimeoutMs,
           ...(tls && { tls }),
-          ...(webSocket && { webSocket }),
+          webSocket: { maxMessageBytes, ...webSocket },
           ...(onFault && { onFault }),
         };
         this.#listeners.push(await listen(endpoint, listening, (channel) => this.serve(channel)));

@@ -76,7 +76,7 @@ export const EVENTS = {
   'subscription-deleted': { level: 'info', fields: ['destination', 'subscription', 'identity'], say: 'A durable one.' },
   'management-command': { level: 'info', fields: ['command', 'identity', 'destination'], say: 'Somebody managed.' },
   fault: { level: 'error', fields: ['error'], say: 'Something failed inside the broker.' },
-} as const satisfies Record<string, { level: LogLevel; fields: readonly string[]; say: string }>;
+} as const;
 
 export type LogEvent = keyof typeof EVENTS;
 type Field<E extends LogEvent> = (typeof EVENTS)[E]['fields'][number];

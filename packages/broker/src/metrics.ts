@@ -69,7 +69,7 @@ export const METRICS = {
   stompbox_limit: { type: 'gauge', labels: ['limit'], help: 'The limits in force, by their names.' },
   stompbox_limit_reached_total: { type: 'counter', labels: ['limit'], help: 'How often one refused something.' },
   stompbox_series_left_out: { type: 'gauge', labels: ['metric'], help: 'Series that were too many to be told.' },
-} as const satisfies Record<string, { type: 'counter' | 'gauge'; labels: readonly string[]; help: string }>;
+} as const;
 
 export type MetricName = keyof typeof METRICS;
 type LabelOf<M extends MetricName> = (typeof METRICS)[M]['labels'][number];

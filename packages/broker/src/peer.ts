@@ -105,7 +105,8 @@ const CREDIT = 2;
 const MAX_IN_FLIGHT_BYTES = 256 * 1024;
 // How long what was asked for may keep a connection that is about to end.
 const MAX_DEPARTURE_MS = 10_000;
-// What is still read, and dropped, of a client that we have said our last words to (E-05).
+// What is still read, and dropped, of a client that we have said our last words to. Then it is left alone until the linger
+// is over: a reset at once would take the last words along (E-05).
 const MAX_AFTER_END_BYTES = 64 * 1024;
 
 export class Peer {
@@ -127,7 +128,8 @@ export class Peer {
   #inFlightBytes = 0;
   #paused = false;
 
-  #channelBytes = 0; // what the channel held after the last flush
+  #full = false; // the channel has had enough, and will say when it is empty
+  #channelBytes = 0; // what it held after the last flush, where it was full: otherwise it takes care of itself
   #choked = false;
   #dirty = false;
 
@@ -169,7 +171,7 @@ export class Peer {
   #data(bytes: Uint8Array): void {
     if (this.#ending) {
       this.#afterEndBytes += bytes.length;
-      if (this.#afterEndBytes > MAX_AFTER_END_BYTES) this.channel.destroy();
+      if (this.#afterEndBytes > MAX_AFTER_END_BYTES) this.channel.pause();
       return;
     }
     this.#session.receive(bytes, this.#owner.now());
@@ -501,7 +503,11 @@ export class Peer {
     this.#leave(subscription);
     const back = this.#putBack(owed);
     if (durable === undefined) this.#answer(back, receipt);
-    else this.#answer(back.then(() => this.#owner.engine.inspect.forgetDurable(durable)), receipt);
+    else
+      this.#answer(
+        back.then(() => this.#owner.engine.inspect.forgetDurable(durable)),
+        receipt,
+      );
   }
 
   // A feed that may deliver is closed at once: nothing can be delivered to a subscription that has ended.
@@ -579,14 +585,23 @@ export class Peer {
   /** Hands what was said to the channel. */
   flush(): void {
     this.#dirty = false;
-    if (this.#session.pending > 0) this.channel.write(this.#session.take(this.#owner.now()));
-    this.#channelBytes = this.channel.buffered;
+    if (this.#session.pending > 0) {
+      const now = this.#owner.now();
+      if (this.channel.framed) this.#write(this.#session.take(now));
+      else for (const bytes of this.#session.takeAll(now)) this.#write(bytes);
+    }
+    this.#channelBytes = this.#full ? this.channel.buffered : 0;
     this.#throttle();
     if (this.#choked) this.#unchoke();
   }
 
+  #write(bytes: Uint8Array): void {
+    if (!this.channel.write(bytes)) this.#full = true;
+  }
+
   #drained(): void {
-    this.#channelBytes = this.channel.buffered;
+    this.#full = false;
+    this.#channelBytes = 0;
     this.#throttle();
     this.#unchoke();
   }

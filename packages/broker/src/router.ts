@@ -131,9 +131,7 @@ export class Router {
     const persistent = headers.get('persistent');
     const group = headers.get('JMSXGroupID');
     const duplicateId = headers.get('duplicate-id') ?? headers.get('_AMQ_DUPL_ID');
-    if (
-      (priority ?? expires ?? expiration ?? delay ?? time ?? persistent ?? group ?? duplicateId) === undefined
-    ) {
+    if ((priority ?? expires ?? expiration ?? delay ?? time ?? persistent ?? group ?? duplicateId) === undefined) {
       return PLAIN;
     }
     if (priority !== undefined && !/^[0-9]$/.test(priority))
@@ -176,7 +174,8 @@ export class Router {
     const wrong = kind === 'topic' ? wrongPattern(name) : undefined;
     if (wrong !== undefined) throw new Refusal('bad-destination', `${quote(text)} is no pattern: ${wrong}`);
     if (match?.[1] === 'temp-queue') return this.temporaryQueue(name);
-    if (!this.#options.allows(verb, text)) throw new Refusal('access-refused', `you may not ${verb} here`); // M-85: no hint whether it exists
+    const fullName = match ? text : `/queue/${name}`; // one queue, one right
+    if (!this.#options.allows(verb, fullName)) throw new Refusal('access-refused', `you may not ${verb} here`); // M-85: no hint whether it exists
     return { kind, name, text };
   }
 
@@ -208,7 +207,8 @@ function isTrue(value: string | undefined): boolean {
 }
 
 function milliseconds(name: string, value: string): number {
-  if (!/^\d{1,15}$/.test(value)) throw new Refusal('bad-header', `${name} ${quote(value)} is no number of milliseconds`);
+  if (!/^\d{1,15}$/.test(value))
+    throw new Refusal('bad-header', `${name} ${quote(value)} is no number of milliseconds`);
   return Number(value);
 }
 

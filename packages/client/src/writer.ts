@@ -44,7 +44,10 @@ export class Writer {
   readonly flush = (): void => {
     this.#scheduled = false;
     if (this.#session.pending === 0) return;
-    if (!this.#channel.write(this.#session.take(this.#clock.now()))) this.#full = true;
+    const now = this.#clock.now();
+    for (const bytes of this.#framed ? [this.#session.take(now)] : this.#session.takeAll(now)) {
+      if (!this.#channel.write(bytes)) this.#full = true;
+    }
   };
 
   /** Resolved while the channel takes more; otherwise resolves when it does again, and rejects with the end of the connection. */

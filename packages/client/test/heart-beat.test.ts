@@ -1,7 +1,7 @@
 // Heart-beats and time, on a clock by hand.
 
-import { ConnectionLost, systemClock } from '@stompbox/client';
-import { settled } from 'testkit';
+import { type Clock, ConnectionLost, systemClock } from '@stompbox/client';
+import { ManualClock, settled } from 'testkit';
 import { expect, test } from 'vitest';
 import { failure, type Table, table } from './support.ts';
 
@@ -50,11 +50,26 @@ test('H-04: any byte keeps a connection alive, also part of a frame', async () =
 });
 
 test('P1: when a timer rings late, bytes that came meanwhile count first', async () => {
-  const { connection, clock, peer } = await beating();
-  peer.say('\n'); // under way: not read yet when the alarm rings
-  const leaping = clock.leap(5_000);
-  await leaping;
+  const time = new ManualClock();
+  let ring = (): void => {};
+  const clock: Clock = {
+    now: time.now,
+    schedule: (ms, fn) =>
+      time.schedule(ms, () => {
+        ring();
+        fn();
+      }),
+  };
+  const { connection, peer } = await table(
+    { heartBeat: { send: 0, expect: 1_000 }, clock },
+    { peer: { heartBeat: BEATS } },
+  );
+  ring = () => peer.say('\n'); // written when the alarm rings, so it is still to be read
+  await time.leap(5_000);
   expect(connection.isOpen).toBe(true);
+  ring = () => {};
+  await time.leap(5_000);
+  expect(connection.isOpen).toBe(false);
 });
 
 test('M-148: after hours of sleep a silent connection is lost once, and no timers burst', async () => {

@@ -247,11 +247,11 @@ export class Decoder {
       return;
     }
     if (!this.#own || this.#bytes.length - this.#end < chunk.length) {
-      // Doubling keeps a large body linear; a known length is met exactly once a quarter of it has come. Never compact in
+      // Doubling keeps a large body linear; a known length is met exactly once a sixteenth of it has come. Never compact in
       // place: bodies already handed out are views into the old buffer.
       const need = rest + chunk.length;
       const whole = this.#stage === 'body' && this.#length !== undefined ? this.#length + 1 : 0;
-      const room = need < whole && need * 4 >= whole ? whole : Math.max(need * 2, 512);
+      const room = need < whole && need * 16 >= whole ? whole : Math.max(need * 2, 512);
       const grown = new Uint8Array(room);
       grown.set(this.#bytes.subarray(this.#at, this.#end));
       this.#rebase(grown, rest, true);

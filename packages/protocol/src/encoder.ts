@@ -1,10 +1,16 @@
 // Frames -> bytes.
 //
-// One large buffer takes everything a turn has to say; take() hands it on. Nothing
-// is measured first: a header is written character by character and falls back to
-// UTF-8 at the first one above 0x7f.
+// One large buffer takes everything a turn has to say; take() hands it on, takeAll()
+// without joining it: a large body is never copied, but goes between two parts of the
+// buffer as it is.
+//
+//   #buffer  head LF LF          NUL head body NUL …
+//            └ #parts[0] ┘ body  └ from #partStart on
+//
+// Nothing is measured first: a header is written character by character as long as it
+// is plain ASCII, and again with care from the first character that is not.
 
-import { EMPTY, encodeUtf8Into, isUtf8, isWellFormed } from './bytes.ts';
+import { copyOf, EMPTY, encodeUtf8Into, isUtf8, isWellFormed, join } from './bytes.ts';
 import { quote, UsageError } from './errors.ts';
 import { type Command, type Frame, isHandshake, mayHaveBody } from './frame.ts';
 import type { Headers } from './headers.ts';
@@ -32,46 +38,68 @@ export interface EncoderOptions {
 const SCRATCH = 64 * 1024;
 /** Above this, what take() hands out is the buffer itself; below, a copy of the part used. */
 const WORTH_COPYING = 16 * 1024;
+/** Bytes that are not copied into the buffer but handed on as they are, from this length on. */
+const WORTH_KEEPING = 16 * 1024;
 
 const LF = 10;
 const CR = 13;
 
+const CAREFUL = new Uint8Array(128);
+for (const c of [0, LF, CR, 58, 92]) CAREFUL[c] = 1;
+
 export class Encoder {
   version: Version | undefined;
   readonly #options: EncoderOptions;
+  readonly #scratch: number; // how much room to make at first
   #buffer: Uint8Array = EMPTY;
-  #length = 0;
+  #length = 0; // of #buffer
+  #parts: Uint8Array[] = []; // what is complete: parts of #buffer, and large bodies between them
+  #partStart = 0; // where in #buffer the next part begins
+  #partBytes = 0;
 
-  constructor(options: EncoderOptions = {}) {
+  constructor(options: EncoderOptions = {}, scratch: number = SCRATCH) {
     this.#options = options;
+    this.#scratch = scratch;
     this.version = options.version;
   }
 
   /** Bytes written and not taken yet. */
   get length(): number {
-    return this.#length;
+    return this.#partBytes + this.#length - this.#partStart;
   }
 
-  /** Everything written since the last time; the caller owns it. */
+  /** Everything written since the last time, in one piece; the caller owns it. */
   take(): Uint8Array {
+    if (this.#parts.length > 0) return join(this.takeAll());
     const length = this.#length;
     if (length === 0) return EMPTY;
     this.#length = 0;
-    if (length < WORTH_COPYING) return this.#buffer.slice(0, length);
+    if (length < WORTH_COPYING) return copyOf(this.#buffer, length);
     const taken = this.#buffer.subarray(0, length);
     this.#buffer = EMPTY;
     return taken;
   }
 
+  /** The same in as many pieces as it has. Large ones are the very bytes that were given: do not change them. */
+  takeAll(): Uint8Array[] {
+    if (this.#parts.length === 0) return this.#length === 0 ? [] : [this.take()];
+    const parts = this.#parts;
+    if (this.#length > this.#partStart) parts.push(this.#buffer.subarray(this.#partStart, this.#length));
+    this.#parts = [];
+    this.#buffer = EMPTY;
+    this.#length = this.#partStart = this.#partBytes = 0;
+    return parts;
+  }
+
   /** A whole frame. Throws UsageError and writes nothing where this version cannot say it. */
   frame(frame: Frame): void {
-    const start = this.#length;
+    const before = this.length;
     try {
       this.#head(frame.command, frame.headers, this.#announced(frame));
       this.bytes(frame.body);
       this.byte(0);
     } catch (error) {
-      this.#length = start;
+      this.#length -= this.length - before;
       throw error;
     }
   }
@@ -81,11 +109,11 @@ export class Encoder {
    * which the caller checks (C-54).
    */
   head(frame: Frame, length: number | undefined): void {
-    const start = this.#length;
+    const before = this.length;
     try {
       this.#head(frame.command, frame.headers, length);
     } catch (error) {
-      this.#length = start;
+      this.#length -= this.length - before;
       throw error;
     }
   }
@@ -106,12 +134,24 @@ export class Encoder {
 
   /** `bytes[start, end)`. */
   slice(bytes: Uint8Array, start: number, end: number): void {
-    this.#reserve(end - start);
+    const length = end - start;
+    if (length >= WORTH_KEEPING) {
+      this.#keep(bytes.subarray(start, end));
+      return;
+    }
+    this.#reserve(length);
     const buffer = this.#buffer;
     let at = this.#length;
-    if (end - start < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i] as number;
-    else buffer.set(bytes.subarray(start, end), at);
-    this.#length += end - start;
+    if (length < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i] as number;
+    else buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at);
+    this.#length += length;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.#length > this.#partStart) this.#parts.push(this.#buffer.subarray(this.#partStart, this.#length));
+    this.#parts.push(bytes);
+    this.#partBytes += this.#length - this.#partStart + bytes.length;
+    this.#partStart = this.#length;
   }
 
   /** Decimal digits of a non-negative integer. */
@@ -130,19 +170,41 @@ export class Encoder {
 
   /** `name:value` and LF, escaped as the version wants it. */
   header(name: string, value: string, handshake = false): void {
+    if (this.#plainHeader(name, value)) return;
     const escapes = handshake
       ? (this.#options.escapeConnect ?? false)
       : this.version !== undefined && GRAMMARS[this.version].escapes;
     if (!this.#isRepresentable(name, escapes, true) || !this.#isRepresentable(value, escapes, false)) {
       if (this.#options.unrepresentable !== 'replace') this.#refuse(name, value);
-      if (/[:\n\r\0]/.test(name) && !(escapes && !/\0|\r/.test(name))) return;
-      value = value.replace(escapes ? /[\r\0]/g : /[\n\r\0]/g, ' ').replace(/[\ud800-\udfff]/gu, '\ufffd');
-      if (!isWellFormed(name)) return;
+      if (!this.#isRepresentable(name, escapes, true)) return;
+      const never = !escapes ? /[\n\r\0]/g : this.#writesCr() ? /\0/g : /[\r\0]/g;
+      value = value.replace(never, ' ').replace(/[\ud800-\udfff]/gu, '\ufffd');
     }
     this.#text(name, escapes);
     this.byte(58);
     this.#text(value, escapes);
     this.byte(LF);
+  }
+
+  // A header without a character that any version would treat as special, written at once; or nothing, and false.
+  #plainHeader(name: string, value: string): boolean {
+    this.#reserve(name.length + value.length + 2);
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < name.length; i++) {
+      const c = name.charCodeAt(i);
+      if (c >= 128 || CAREFUL[c] === 1) return false;
+      buffer[at++] = c;
+    }
+    buffer[at++] = 58;
+    for (let i = 0; i < value.length; i++) {
+      const c = value.charCodeAt(i);
+      if (c >= 128 || CAREFUL[c] === 1) return false;
+      buffer[at++] = c;
+    }
+    buffer[at++] = LF;
+    this.#length = at;
+    return true;
   }
 
   #head(command: Command, headers: Headers, length: number | undefined): void {
@@ -203,6 +265,11 @@ export class Encoder {
     this.#length = at;
   }
 
+  // C-43: 1.1 has escapes, and none for CR.
+  #writesCr(): boolean {
+    return this.version !== '1.1' || this.#options.rawCr11 === true;
+  }
+
   // C-35, C-43, C-44, C-67
   #isRepresentable(text: string, escapes: boolean, isName: boolean): boolean {
     let surrogates = false;
@@ -212,7 +279,7 @@ export class Encoder {
       if (c === LF || (c === 58 && isName)) {
         if (!escapes) return false;
       } else if (c === CR) {
-        if (!escapes || (this.version === '1.1' && !this.#options.rawCr11)) return false;
+        if (!escapes || !this.#writesCr()) return false;
       } else if (c >= 0xd800 && c <= 0xdfff) surrogates = true;
     }
     return !surrogates || isWellFormed(text);
@@ -229,10 +296,17 @@ export class Encoder {
 
   #reserve(length: number): void {
     const need = this.#length + length;
-    if (need <= this.#buffer.length) return;
-    const grown = new Uint8Array(Math.max(SCRATCH, this.#buffer.length * 2, need));
-    grown.set(this.#buffer.subarray(0, this.#length));
+    if (need > this.#buffer.length) this.#grow(need);
+  }
+
+  #grow(need: number): void {
+    const unparted = this.#buffer.subarray(this.#partStart, this.#length);
+    const rest = need - this.#partStart;
+    const grown = new Uint8Array(Math.max(this.#scratch, unparted.length * 2, rest));
+    grown.set(unparted);
     this.#buffer = grown;
+    this.#length = unparted.length;
+    this.#partStart = 0;
   }
 }
 
@@ -242,7 +316,8 @@ function isEscaped(c: number): boolean {
 
 /** One frame as bytes. Throws UsageError `unencodable` or `bad-body`. */
 export function encode(frame: Frame, options: EncoderOptions = {}): Uint8Array {
-  const encoder = new Encoder(options);
+  const { length } = frame.body;
+  const encoder = new Encoder(options, 512 + (length < WORTH_KEEPING ? length : 0));
   encoder.frame(frame);
   return encoder.take();
 }

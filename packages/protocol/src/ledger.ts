@@ -83,8 +83,7 @@ export class Ledger<Key, Item> {
   /** Ends a subscription by its id (F-08). What it still owes is in `owed`; enlisted settlements stay enlisted. */
   unsubscribe(id: string): Subscription<Key, Item> {
     const subscription = this.#subscriptions.get(id);
-    if (subscription === undefined)
-      this.#fail('unknown-subscription', `there is no subscription ${quote(id)}`);
+    if (subscription === undefined) this.#fail('unknown-subscription', `there is no subscription ${quote(id)}`);
     this.#subscriptions.delete(id);
     return subscription;
   }
@@ -170,8 +169,7 @@ export class Ledger<Key, Item> {
 
   #open(transaction: string): Owed<Key, Item>[] {
     const enlisted = this.#transactions.get(transaction);
-    if (enlisted === undefined)
-      this.#fail('unknown-transaction', `there is no open transaction ${quote(transaction)}`);
+    if (enlisted === undefined) this.#fail('unknown-transaction', `there is no open transaction ${quote(transaction)}`);
     return enlisted;
   }
 }

@@ -134,6 +134,12 @@ export abstract class Session {
     return this.encoder.take();
   }
 
+  /** The same unjoined: large bodies are the very bytes that were given, so do not change them. */
+  takeAll(now: number): Uint8Array[] {
+    if (this.encoder.length > 0) this.#keepAlive?.sent(now);
+    return this.encoder.takeAll();
+  }
+
   /** When `tick` has something to do; Infinity for never. The clock of `now`. */
   get deadline(): number {
     if (this.current === 'closed') return Number.POSITIVE_INFINITY;

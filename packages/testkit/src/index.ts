@@ -12,6 +12,7 @@ export {
   engineContract,
 } from './engine-contract.ts'; // what every engine promises
 export { flood, HOSTILE, HOSTILITIES, type Hostile, type HostilityId, NOT_BYTES } from './hostile.ts'; // section 8.1 as bytes
+export { MemoryClient, quiet } from './memory-client.ts'; // frames by hand, in this process
 export {
   type RawClient,
   type RawEnd,

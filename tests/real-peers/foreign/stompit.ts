@@ -1,6 +1,6 @@
 // stompit over TCP. It writes no content-length of its own, and cannot ask for a receipt on SUBSCRIBE and BEGIN.
 //
-// An ERROR whose body is `text/plain` and has a content-length, as ours, RabbitMQ's and ActiveMQ's have, makes stompit
+// An ERROR whose body is `text/plain` and has a content-length, as ours and RabbitMQ's have, makes stompit
 // 1.0.0 throw out of everybody's reach: lib/Client.js destroys the frame where it means the client. So its handler for
 // ERROR is replaced by what it means to do.
 

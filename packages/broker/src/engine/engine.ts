@@ -161,7 +161,11 @@ export interface Inspection {
    * Moves messages to another queue, or with `to` undefined dead letters back to where they came from, in order; all that
    * wait in memory, or those with the given ids. Answers how many.
    */
-  move(queue: string, to: string | undefined, options?: { readonly ids?: readonly number[] | undefined }): Promise<number>;
+  move(
+    queue: string,
+    to: string | undefined,
+    options?: { readonly ids?: readonly number[] | undefined },
+  ): Promise<number>;
   /** Ends a durable subscription and drops what waits for it; false where there is none. */
   forgetDurable(name: string): Promise<boolean>;
 }

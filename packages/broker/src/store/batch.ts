@@ -131,7 +131,7 @@ export class Batch {
     if (this.#outline(wanted, key) === undefined) return;
     const value = Buffer.allocUnsafe(4);
     value.writeUInt32LE(redeliveries, 0);
-    this.#write(this.#tables.redelivered, key, value);
+    this.#write(this.#tables.redelivered, key, sealed(key, value));
     this.#redeliveries.set(wanted.id, redeliveries);
   }
 

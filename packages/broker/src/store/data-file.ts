@@ -31,12 +31,18 @@ const OVERFLOW = 4;
 const META = 8;
 const BIG = 1; // node flags
 const TREE = 2;
+const INTEGER_KEYS = 8; // of a tree
+const FREE = 'the free pages';
 const NO_ROOT = 0xffffffffffffffffn;
 const CHUNK = 1 << 18; // read ahead where pages follow each other
 
 interface Tree {
   readonly name: string;
+  readonly flags: number;
   readonly depth: number;
+  readonly branches: number;
+  readonly leaves: number;
+  readonly overflow: number;
   readonly entries: number;
   readonly root: bigint;
 }
@@ -73,90 +79,112 @@ class Inspection {
 
   run(): void {
     if (this.#size === 0) return; // LMDB was killed before its first write: nothing was ever kept
-    const meta = this.#meta();
+    const meta = this.#newerMeta();
     this.#use(0, 2, 'the beginning');
-    const free = treeAt(meta, 48, 'the free pages');
     const freePages: [first: number, count: number][] = [];
-    this.#walk(free, (_key, value) => {
+    this.#walk(treeAt(meta, 48, FREE), (_key, value) => {
       for (const range of freeRanges(value)) freePages.push(range);
     });
     this.#walk(treeAt(meta, 96, 'the trees'), (key, value, flags) => {
-      if (flags & TREE && value.length === TREE_BYTES) this.#walk(treeAt(value, 0, key.toString('latin1')), () => {});
+      if ((flags & TREE) === 0 || value.length !== TREE_BYTES) this.#fail(`the trees hold something that is none`);
+      this.#walk(treeAt(value, 0, key.toString('latin1')), () => {});
     });
-    for (const [first, count] of freePages) this.#use(first, count, 'the free pages');
+    for (const [first, count] of freePages) this.#use(first, count, FREE);
   }
 
-  /** The newer of the two first pages; both must make sense. */
-  #meta(): Buffer {
+  /**
+   * Transactions take turns with the two first pages; the newer counts. A wrong bit in it must not let the older one count,
+   * which would be whole, and one transaction short.
+   */
+  #newerMeta(): Buffer {
     const first = this.#bytes(0, 512);
     if (first.readUInt32LE(24) === MAGIC) this.#pageSize = first.readUInt32LE(48);
     if (![4096, 8192, 16384, 32768, 65536].includes(this.#pageSize)) this.#fail('its first page has no page size');
-    const metas = [first, this.#bytes(this.#pageSize, 512)].map((meta, i) => {
+    const metas = [first, this.#bytes(this.#pageSize, 512)];
+    const [even = 0n, odd = 0n] = metas.map((meta, i) => {
       if ((meta.readUInt16LE(18) & META) === 0 || meta.readUInt32LE(24) !== MAGIC)
         this.#fail(`page ${i} is not the beginning of an LMDB file`);
       const format = meta.readUInt32LE(28) & 0xffff;
       if (format !== FORMAT) this.#fail(`LMDB's format is ${format}, not ${FORMAT}`);
-      return meta;
+      return meta.readBigUInt64LE(152);
     });
-    const [a, b] = metas as [Buffer, Buffer];
-    const newer = a.readBigUInt64LE(152) > b.readBigUInt64LE(152) ? a : b;
-    if (newer.readBigUInt64LE(152) !== 0n && newer.readUInt32LE(48) !== this.#pageSize)
-      this.#fail('its first pages disagree');
-    this.#transaction = newer.readBigUInt64LE(152);
-    this.#lastPage = Number(newer.readBigUInt64LE(144));
-    // Pages at the end that are free may never have been written; those in use are looked for one by one.
-    if (this.#lastPage > 16 + (1024 * this.#size) / this.#pageSize) this.#cut(this.#lastPage);
+    const isNew = even === 0n && odd === 0n;
+    if (!isNew && !(even % 2n === 0n && odd % 2n === 1n && (even - odd === 1n || odd - even === 1n)))
+      this.#fail(`its first pages are of transactions ${even} and ${odd}`);
+    const both: [meta: Buffer, transaction: bigint][] = [
+      [metas[0] as Buffer, even],
+      [metas[1] as Buffer, odd],
+    ];
+    if (even > odd) both.reverse(); // the newer one last, to stay
+    for (const [meta, transaction] of both) {
+      this.#lastPage = Number(meta.readBigUInt64LE(144));
+      this.#transaction = transaction;
+      for (const { root } of [treeAt(meta, 48, FREE), treeAt(meta, 96, 'the trees')])
+        if (root !== NO_ROOT) this.#page(Number(root));
+    }
+    // Free pages at the end may never have been written. Those in use are looked for one by one.
+    if (this.#lastPage > 1024 * (16 + this.#size / this.#pageSize)) this.#cut(this.#lastPage);
     this.#used = new Uint8Array((this.#lastPage >> 3) + 1);
-    return newer;
+    return (both[1] as [Buffer, bigint])[0];
   }
 
   #walk(tree: Tree, entry: (key: Buffer, value: Buffer, flags: number) => void): void {
-    if (tree.root === NO_ROOT) {
-      if (tree.entries !== 0) this.#fail(`${tree.name} has lost its ${tree.entries} entries`);
-      return;
-    }
-    let entries = 0;
-    let previous: Buffer | undefined;
-    const isFree = tree.name === 'the free pages'; // its keys are native integers
-    const ascend = (key: Buffer, number: number) => {
-      const isAfter =
-        previous === undefined ||
-        (isFree ? key.readBigUInt64LE(0) > previous.readBigUInt64LE(0) : Buffer.compare(key, previous) > 0);
-      if (!isAfter) this.#fail(`page ${number} of ${tree.name} is out of order`);
+    const found = { branches: 0, leaves: 0, overflow: 0, entries: 0 };
+    const compare = tree.name === FREE ? byNumber : Buffer.compare;
+    let previous: Buffer | undefined; // the last key seen
+    let floor: Buffer | undefined; // what the branch says of the next
+    const ascend = (key: Buffer, number: number): void => {
+      const isLow = previous !== undefined && compare(key, previous) <= 0;
+      if (isLow || (floor !== undefined && compare(key, floor) < 0))
+        this.#fail(`page ${number} of ${tree.name} is out of order`);
       previous = Buffer.from(key);
+      floor = undefined;
     };
     const visit = (number: number, level: number): void => {
       this.#use(number, 1, tree.name);
       const page = this.#page(number);
-      const flags = page.readUInt16LE(18) & (BRANCH | LEAF | OVERFLOW | META);
-      if (flags !== (level === tree.depth ? LEAF : BRANCH))
+      const isLeaf = level === tree.depth;
+      if (page.readUInt16LE(18) !== (isLeaf ? LEAF : BRANCH))
         this.#fail(`page ${number} of ${tree.name} is of another kind`);
+      if (isLeaf) found.leaves++;
+      else found.branches++;
       const count = page.readUInt16LE(20) >> 1;
       const lower = PAGE_HEAD + page.readUInt16LE(20);
       const upper = PAGE_HEAD + page.readUInt16LE(22);
-      if (lower > upper || upper > this.#pageSize || count === 0)
-        this.#fail(`page ${number} of ${tree.name} has no sense`);
+      const senseless = (): never => this.#fail(`page ${number} of ${tree.name} makes no sense`);
+      if (lower > upper || upper > this.#pageSize || count === 0) senseless();
       for (let i = 0; i < count; i++) {
         const at = PAGE_HEAD + page.readUInt16LE(PAGE_HEAD + 2 * i);
-        if (at < upper) this.#fail(`page ${number} of ${tree.name} has no sense`);
+        if (at < upper) senseless();
         const flags = page.readUInt16LE(at + 4);
         const low = page.readUInt16LE(at) + page.readUInt16LE(at + 2) * 0x10000;
         const keyEnd = at + NODE_HEAD + page.readUInt16LE(at + 6);
-        if (level < tree.depth) {
+        if (keyEnd > this.#pageSize) senseless();
+        const key = page.subarray(at + NODE_HEAD, keyEnd);
+        if (!isLeaf) {
+          if (i > 0) {
+            if (previous !== undefined && compare(key, previous) <= 0) senseless();
+            floor = Buffer.from(key);
+          }
           visit(low + flags * 2 ** 32, level + 1);
           continue;
         }
         const valueEnd = keyEnd + (flags & BIG ? 24 : low);
-        if (valueEnd > this.#pageSize) this.#fail(`page ${number} of ${tree.name} has no sense`);
-        ascend(page.subarray(at + NODE_HEAD, keyEnd), number);
-        entries++;
-        const value = page.subarray(keyEnd, valueEnd);
-        if (flags & BIG) entry(page.subarray(at + NODE_HEAD, keyEnd), this.#overflow(value, low, tree), flags);
-        else entry(page.subarray(at + NODE_HEAD, keyEnd), value, flags);
+        if (valueEnd > this.#pageSize || (flags & ~(BIG | TREE)) !== 0) senseless();
+        ascend(key, number);
+        found.entries++;
+        let value = page.subarray(keyEnd, valueEnd);
+        if (flags & BIG) {
+          found.overflow += Number(value.readBigUInt64LE(16));
+          value = this.#overflow(value, low, tree);
+        }
+        entry(key, value, flags);
       }
     };
-    visit(Number(tree.root), 1);
-    if (entries !== tree.entries) this.#fail(`${tree.name} has ${entries} entries of ${tree.entries}`);
+    if (tree.root !== NO_ROOT) visit(Number(tree.root), 1);
+    if (tree.flags !== (tree.name === FREE ? INTEGER_KEYS : 0)) this.#fail(`${tree.name} are of another kind`);
+    for (const key of ['branches', 'leaves', 'overflow', 'entries'] as const)
+      if (found[key] !== tree[key]) this.#fail(`${tree.name} should have ${tree[key]} ${key} and has ${found[key]}`);
   }
 
   /** The value itself is read for the free pages only. */
@@ -171,7 +199,7 @@ class Inspection {
       this.#fail(`page ${number} of ${tree.name} is of another kind`);
     if ((number + count - 1) * this.#pageSize + (((PAGE_HEAD + bytes - 1) % this.#pageSize) + 1) > this.#size)
       this.#cut(number + count - 1);
-    return tree.name === 'the free pages' ? this.#bytes(number * this.#pageSize + PAGE_HEAD, bytes) : Buffer.alloc(0);
+    return tree.name === FREE ? this.#bytes(number * this.#pageSize + PAGE_HEAD, bytes) : Buffer.alloc(0);
   }
 
   #use(first: number, count: number, name: string): void {
@@ -226,10 +254,18 @@ function damaged(path: string, what: string, cause?: unknown): StoreError {
 function treeAt(bytes: Buffer, at: number, name: string): Tree {
   return {
     name,
+    flags: bytes.readUInt16LE(at + 4),
     depth: bytes.readUInt16LE(at + 6),
+    branches: Number(bytes.readBigUInt64LE(at + 8)),
+    leaves: Number(bytes.readBigUInt64LE(at + 16)),
+    overflow: Number(bytes.readBigUInt64LE(at + 24)),
     entries: Number(bytes.readBigUInt64LE(at + 32)),
     root: bytes.readBigUInt64LE(at + 40),
   };
+}
+
+function byNumber(a: Buffer, b: Buffer): number {
+  return Number(a.readBigUInt64LE(0) - b.readBigUInt64LE(0));
 }
 
 /** A count, then page numbers; below zero: that many pages from the number that follows; zero: nothing. */

@@ -105,8 +105,11 @@ export function readState(tables: Tables, dir: string): State {
   compare(dir, 'scheduled messages', counts.scheduled.messages, tables.schedule);
 
   const redeliveries = new Map<number, number>();
-  for (const { key, value } of tables.redelivered.getRange())
+  for (const { key, value: bytes } of tables.redelivered.getRange()) {
+    const value = unsealed(key, bytes);
+    if (value === undefined) throw damaged(dir, 'a delivery count is not what was written');
     redeliveries.set(key.readUIntBE(5, 6), value.readUInt32LE(0));
+  }
   return { lanes, names, freeNumbers, nextNumber, redeliveries, counts };
 }
 

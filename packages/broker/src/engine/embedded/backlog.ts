@@ -172,7 +172,13 @@ export class Backlog {
     return true;
   }
 
-  #isBehindCursor({ attributes, id }: { readonly attributes: { readonly priority: number }; readonly id: number }): boolean {
+  #isBehindCursor({
+    attributes,
+    id,
+  }: {
+    readonly attributes: { readonly priority: number };
+    readonly id: number;
+  }): boolean {
     const cursor = this.#cursor;
     if (cursor === undefined) return true; // nothing was read yet
     return attributes.priority < cursor.priority || (attributes.priority === cursor.priority && id > cursor.id);
@@ -204,5 +210,7 @@ export class Backlog {
 }
 
 function before(a: Kept, b: Kept): boolean {
-  return a.attributes.priority > b.attributes.priority || (a.attributes.priority === b.attributes.priority && a.id < b.id);
+  return (
+    a.attributes.priority > b.attributes.priority || (a.attributes.priority === b.attributes.priority && a.id < b.id)
+  );
 }

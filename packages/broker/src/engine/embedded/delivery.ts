@@ -19,7 +19,6 @@ export function weightOf(content: Content): number {
   return content.bytes.length + OVERHEAD;
 }
 
-
 export class Kept implements Delivery {
   readonly id: number;
   readonly destination: string;
@@ -37,7 +36,14 @@ export class Kept implements Delivery {
   /** The consumer that gave it back last. */
   refusedBy: object | undefined = undefined;
 
-  constructor(id: number, destination: string, content: Content, origin: Origin, attributes: Attributes = PLAIN, sentAt = 0) {
+  constructor(
+    id: number,
+    destination: string,
+    content: Content,
+    origin: Origin,
+    attributes: Attributes = PLAIN,
+    sentAt = 0,
+  ) {
     this.id = id;
     this.destination = destination;
     this.content = content;

@@ -27,10 +27,10 @@ import {
 } from '../engine.ts';
 import type { Place } from './backlog.ts';
 import { Kept, type Origin, weightOf } from './delivery.ts';
-import { type DuplicateWindow, Duplicates } from './duplicates.ts';
-import { type Durable, durableQueueName, Durables, isDurableQueue } from './durable.ts';
+import { Duplicates, type DuplicateWindow } from './duplicates.ts';
+import { type Durable, Durables, durableQueueName, isDurableQueue } from './durable.ts';
 import { type Death, Queue, type QueueOwner } from './queue.ts';
-import { type TopicOwner, Topics, type TopicSubscriber } from './topic.ts';
+import { type TopicOwner, type TopicSubscriber, Topics } from './topic.ts';
 
 export interface EmbeddedEngineOptions extends DuplicateWindow {
   /** Messages in one queue, unsettled ones included. */
@@ -301,7 +301,11 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       throw new EngineError('queue-full', `${text} has room for ${maxQueueBytes} bytes (maxQueueBytes)`, at);
     if (queue !== undefined && this.#keeps(queue)) {
       if (this.#bytes - this.#memoryBytes + all.bytes + bytes > this.#options.maxStoreBytes)
-        throw new EngineError('store-full', `the store has room for ${this.#options.maxStoreBytes} bytes (maxStoreBytes)`, at);
+        throw new EngineError(
+          'store-full',
+          `the store has room for ${this.#options.maxStoreBytes} bytes (maxStoreBytes)`,
+          at,
+        );
     } else if (this.wouldOverflow(all.bytes + bytes))
       throw new EngineError('memory-full', `all queues have room for ${maxMemoryBytes} bytes (maxMemoryBytes)`, at);
   }
@@ -592,7 +596,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   }
 
   gone(queue: Queue, kept: Kept): void {
-    if (kept.stored === 'pending') kept.stored = 'no'; // it came and went before the store heard of it
+    if (kept.stored === 'pending')
+      kept.stored = 'no'; // it came and went before the store heard of it
     else if (kept.stored !== 'no') {
       this.#pending.settle.push({ queue: queue.name, priority: kept.attributes.priority, id: kept.id });
       this.#tellLater();
@@ -697,7 +702,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       const text = to === undefined ? (origin ?? kept.destination) : `/queue/${to}`;
       const content = to === undefined ? this.#withoutDeath(kept.content) : kept.content;
       if (text.startsWith('/topic/')) this.#publish(topicOf(text), text, content, kept.attributes, behind);
-      else this.#enqueue(this.#queue(text.replace(/^\/queue\//, '')), text, content, { ...kept.attributes, expiresAt: 0 });
+      else
+        this.#enqueue(this.#queue(text.replace(/^\/queue\//, '')), text, content, { ...kept.attributes, expiresAt: 0 });
     }
     this.#committing = false;
     await this.#tell();

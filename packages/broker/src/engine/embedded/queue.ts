@@ -7,7 +7,7 @@
 
 import type { QueueView, Settlement, SubscriptionRequest } from '../engine.ts';
 import { Backlog, type Pages, type Place } from './backlog.ts';
-import { type Kept, OVERHEAD, type Origin } from './delivery.ts';
+import { type Kept, type Origin, OVERHEAD } from './delivery.ts';
 import { Gauge } from './gauge.ts';
 
 export type Death = 'redeliveries' | 'rejected' | 'expired';
@@ -61,7 +61,9 @@ export class Queue implements Origin {
     this.#owner = owner;
     this.#backlog = new Backlog(pages);
     // What the store holds takes no memory, and so no producer waits for it.
-    this.#gauge = new Gauge(pages ? Number.POSITIVE_INFINITY : owner.producersWaitAboveBytes, (bytes) => owner.weigh(bytes, pages ? 'store' : 'memory'));
+    this.#gauge = new Gauge(pages ? Number.POSITIVE_INFINITY : owner.producersWaitAboveBytes, (bytes) =>
+      owner.weigh(bytes, pages ? 'store' : 'memory'),
+    );
   }
 
   get bytes(): number {

@@ -57,20 +57,18 @@ export class TopicSubscriber implements Origin {
     if (!this.#open || this.request.selects?.(kept.content) === false) return;
     const { id, destination, content, attributes } = kept;
     const own = this.request.acknowledged ? new Kept(id, destination, content, this, attributes) : kept;
-    if (this.#credit > 0 && this.#backlog.length === 0 && !this.#asking) {
+    const atOnce = this.#credit > 0 && this.#backlog.length === 0 && !this.#asking;
+    if ((!atOnce || this.request.acknowledged) && this.#owner.wouldOverflow(own.bytes)) {
+      const { maxMemoryBytes } = this.#owner;
+      this.#end(`this subscriber is behind, and there is room for ${maxMemoryBytes} bytes (maxMemoryBytes)`);
+    } else if (atOnce) {
       this.#credit--;
       this.#deliver(own);
-      return;
-    }
-    this.#keep(own);
+    } else this.#keep(own);
   }
 
   #keep(kept: Kept): void {
-    const { maxMemoryBytes, producersWaitAboveBytes, slowConsumerGraceMs } = this.#owner;
-    if (this.#owner.wouldOverflow(kept.bytes)) {
-      this.#end(`this subscriber is behind, and there is room for ${maxMemoryBytes} bytes (maxMemoryBytes)`);
-      return;
-    }
+    const { producersWaitAboveBytes, slowConsumerGraceMs } = this.#owner;
     this.#backlog.push(kept);
     this.#gauge.add(kept.bytes);
     if (this.#gauge.bytes > producersWaitAboveBytes * MARKS_AT_MOST) {

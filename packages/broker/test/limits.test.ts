@@ -1,0 +1,316 @@
+// Every limit: what exceeds it gets one ERROR that names it (promise 5). The table is
+// complete: a limit without a row does not compile.
+
+import { memoryPair } from '@stompbox/transport';
+import { MemoryClient, quiet } from 'testkit';
+import { describe, expect, test } from 'vitest';
+import { createBroker, LIMITS, type LimitName } from '../src/index.ts';
+import { resolveLimits } from '../src/limits.ts';
+import { type Place, place } from './support.ts';
+
+const x = (n: number): string => 'x'.repeat(n);
+
+interface Row {
+  /** What it is set to. */
+  readonly to?: number;
+  /** Goes up to the limit, and then beyond; answers who gets the ERROR. */
+  exceed?(at: Place): Promise<MemoryClient>;
+  /** The receipt of the frame that went beyond, where it is one that can be refused (R-07). */
+  readonly receipt?: string;
+  /** No frame exceeds it: what happens instead, and which test shows it. */
+  readonly instead?: string;
+}
+
+const ROWS: Readonly<Record<LimitName, Row>> = {
+  maxConnections: { instead: 'the connection is closed at once: "connections beyond the limit …", below' },
+  maxConnectionsPerAddress: { instead: 'the connection is closed at once: "connections beyond the limit …", below' },
+  connectTimeoutMs: {
+    to: 500,
+    async exceed(at) {
+      const client = at.dial();
+      await at.clock.advance(500);
+      return client;
+    },
+  },
+  frameTimeoutMs: {
+    to: 500,
+    async exceed(at) {
+      const client = await at.client();
+      client.write('SEND\ndest');
+      await at.clock.advance(499);
+      expect(client.end).toBeUndefined();
+      await at.clock.advance(1);
+      return client;
+    },
+  },
+  maxHeaderLineBytes: {
+    to: 100,
+    async exceed(at) {
+      const client = await at.client();
+      await client.send('/queue/q', '', { a: x(98) });
+      client.say('SEND', { destination: '/queue/q', a: x(99), receipt: 'over' });
+      return client;
+    },
+  },
+  maxHeaders: {
+    to: 8,
+    async exceed(at) {
+      const client = await at.client();
+      const lines = (n: number) => 'a:1\n'.repeat(n);
+      client.write(`SEND\ndestination:/queue/q\nreceipt:ok\n${lines(6)}\n\0`);
+      expect((await client.next()).get('receipt-id')).toBe('ok');
+      client.write(`SEND\ndestination:/queue/q\n${lines(8)}\n\0`);
+      return client;
+    },
+  },
+  maxHeadBytes: {
+    to: 300,
+    async exceed(at) {
+      const client = await at.client();
+      const send = (n: number) => `SEND\ndestination:/queue/q\nreceipt:ok\na:${x(100)}\nb:${x(n)}\n\n\0`;
+      client.write(send(100));
+      expect((await client.next()).get('receipt-id')).toBe('ok');
+      client.write(send(200));
+      return client;
+    },
+  },
+  maxBodyBytes: {
+    to: 1_000,
+    async exceed(at) {
+      const client = await at.client();
+      await client.send('/queue/q', x(1_000));
+      client.say('SEND', { destination: '/queue/q' }, x(1_001));
+      return client;
+    },
+  },
+  maxDestinationBytes: {
+    to: 20,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.send(`/queue/${x(13)}`);
+      client.say('SEND', { destination: `/queue/${'é'.repeat(7)}`, receipt: 'over' }); // bytes, not characters
+      return client;
+    },
+  },
+  maxSubscriptions: {
+    to: 2,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      for (const id of ['1', '2', '3']) {
+        await client.subscribe(id, '/queue/q');
+        if (id === '1') await client.ask('UNSUBSCRIBE', { id });
+      }
+      client.say('SUBSCRIBE', { id: '4', destination: '/queue/q', receipt: 'over' });
+      return client;
+    },
+  },
+  maxTransactions: {
+    to: 2,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      for (const transaction of ['1', '2', '3']) {
+        await client.ask('BEGIN', { transaction });
+        if (transaction === '1') await client.ask('COMMIT', { transaction });
+      }
+      client.say('BEGIN', { transaction: '4', receipt: 'over' });
+      return client;
+    },
+  },
+  maxTransactionFrames: {
+    to: 3,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.subscribe('1', '/queue/q', 'client');
+      await client.send('/queue/q');
+      const message = await client.next();
+      await client.ask('BEGIN', { transaction: 't' });
+      client.settle('ACK', message, { transaction: 't' }); // counts like a SEND
+      for (let i = 0; i < 2; i++) await client.send('/queue/q', '', { transaction: 't' });
+      client.say('SEND', { destination: '/queue/q', transaction: 't', receipt: 'over' });
+      return client;
+    },
+  },
+  maxTransactionBytes: {
+    to: 1_000,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.ask('BEGIN', { transaction: 't' });
+      await client.send('/queue/q', x(900), { transaction: 't' });
+      client.say('SEND', { destination: '/queue/q', transaction: 't', receipt: 'over' }, x(100));
+      return client;
+    },
+  },
+  maxTempQueues: {
+    to: 2,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.subscribe('1', '/temp-queue/1');
+      await client.send('/queue/q', '', { 'reply-to': '/temp-queue/2' });
+      await client.send('/queue/q', '', { 'reply-to': '/temp-queue/1' }); // known already
+      client.say('SEND', { destination: '/queue/q', 'reply-to': '/temp-queue/3', receipt: 'over' });
+      return client;
+    },
+  },
+  defaultPrefetch: { instead: 'deliveries stop: queues.test.ts, prefetch' },
+  maxPrefetch: { instead: 'it is lowered to the limit: queues.test.ts, prefetch' },
+  maxOutputBytes: { instead: 'deliveries stop, then reading: flow.test.ts' },
+  maxQueues: {
+    to: 2,
+    receipt: 'over',
+    async exceed(at) {
+      const [client, other] = [await at.client(), await at.client()];
+      await client.send('/queue/1');
+      await client.subscribe('2', '/queue/2');
+      other.say('SUBSCRIBE', { id: '3', destination: '/queue/3', receipt: 'over' });
+      expect((await other.error()).get('message')).toMatch(/maxQueues/);
+      client.say('SEND', { destination: '/queue/3', receipt: 'over' });
+      return client;
+    },
+  },
+  maxQueueMessages: {
+    to: 2,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.subscribe('1', '/queue/q', 'client', { 'prefetch-count': 1 });
+      for (let i = 0; i < 2; i++) await client.send('/queue/q'); // one of them is unsettled
+      client.say('SEND', { destination: '/queue/q', receipt: 'over' });
+      return client;
+    },
+  },
+  maxQueueBytes: {
+    to: 2_000,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.send('/queue/q', x(1_000));
+      client.say('SEND', { destination: '/queue/q', receipt: 'over' }, x(1_000));
+      return client;
+    },
+  },
+  maxMemoryBytes: {
+    to: 2_000,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.send('/queue/1', x(1_000));
+      client.say('SEND', { destination: '/queue/2', receipt: 'over' }, x(1_000));
+      return client;
+    },
+  },
+  producersWaitAboveBytes: {
+    to: 1_024,
+    async exceed(at) {
+      const [client, other] = [await at.client(), await at.client()];
+      await client.subscribe('1', '/topic/t', 'client', { 'prefetch-count': 1 });
+      for (let i = 0; i < 12; i++) other.say('SEND', { destination: '/topic/t' }, x(1_000));
+      return client;
+    },
+  },
+  slowConsumerGraceMs: {
+    to: 500,
+    async exceed(at) {
+      const [client, other] = [await at.client(), await at.client()];
+      await client.subscribe('1', '/topic/t', 'client', { 'prefetch-count': 1 });
+      for (let i = 0; i < 9; i++) other.say('SEND', { destination: '/topic/t' }, x(1_000_000));
+      await at.clock.advance(0);
+      for (let i = 0; i < 2; i++) other.say('SEND', { destination: '/topic/t' }, x(1_000_000));
+      await at.clock.advance(500);
+      return client;
+    },
+  },
+  maxDeliveries: { instead: 'the message is a dead letter: queues.test.ts, "a poison message …"' },
+  minHeartBeatMs: { instead: 'the wish is raised: heart-beats.test.ts' },
+  lingerMs: { instead: 'the connection is cut: "a client that does not take our last words …", below' },
+};
+
+describe('beyond a limit', () => {
+  for (const [name, { to, exceed, receipt }] of Object.entries(ROWS)) {
+    if (exceed === undefined || to === undefined) continue;
+    test(`${name}: one ERROR that names it, then the end, and nobody else minds`, async () => {
+      const at = await place({ limits: { [name]: to } });
+      const bystander = await at.client();
+      const client = await exceed(at);
+      const error = await client.error();
+      expect(error.get('message')).toContain(`(${name})`);
+      expect(error.get('receipt-id')).toBe(receipt);
+      expect(client.frames.filter((frame) => frame.command === 'ERROR').length).toBe(1);
+      expect(at.broker.stats().errors).toBeGreaterThan(0);
+      await bystander.ask('BEGIN', { transaction: 't' });
+      expect(at.faults).toEqual([]);
+    });
+  }
+
+  test('connections beyond the limit are closed at once, and one that leaves makes room (M-56)', async () => {
+    const at = await place({ limits: { maxConnections: 2 } });
+    const [one] = [await at.client(), await at.client()];
+    const third = at.dial();
+    await third.closed();
+    expect(third.frames).toEqual([]);
+    one?.channel.destroy();
+    await one?.closed();
+    await quiet();
+    await at.client();
+    expect(at.broker.stats().connections).toBe(2);
+  });
+
+  test('connections beyond the limit of one address leave those of others alone', async () => {
+    const at = await place({ limits: { maxConnectionsPerAddress: 2 } });
+    const from = async (address: string) => {
+      const { a, b } = memoryPair({ peers: { b: { address } } });
+      at.broker.serve(b);
+      const client = new MemoryClient(a);
+      await client.connect();
+      return client;
+    };
+    const first = await from('192.0.2.1');
+    await from('192.0.2.1');
+    await expect(from('192.0.2.1')).rejects.toThrow();
+    await from('192.0.2.2');
+    first.channel.destroy();
+    await quiet();
+    await from('192.0.2.1');
+  });
+
+  test('a client that does not take our last words is cut after lingerMs (E-05)', async () => {
+    const at = await place({ limits: { lingerMs: 300 } });
+    const client = await at.client();
+    client.channel.pause();
+    client.write('BOO\n\n\0');
+    await quiet();
+    expect(at.broker.stats().connections).toBe(1);
+    await at.clock.advance(300);
+    expect(at.broker.stats().connections).toBe(0);
+    expect(at.clock.alarms).toBe(0);
+  });
+});
+
+describe('limits', () => {
+  test('are the defaults unless given, and frozen', () => {
+    const limits = resolveLimits({ maxHeaders: 9 });
+    expect(limits.maxHeaders).toBe(9);
+    expect(limits.maxBodyBytes).toBe(LIMITS.maxBodyBytes.default);
+    expect(Object.isFrozen(limits)).toBe(true);
+    expect(resolveLimits({ maxHeaders: undefined } as never).maxHeaders).toBe(LIMITS.maxHeaders.default);
+  });
+
+  test.each([
+    [{ maxHeaders: 7 }, /maxHeaders is 7; it takes an integer from 8 on/],
+    [{ maxHeaders: 8.5 }, /maxHeaders/],
+    [{ maxHeaders: Number.POSITIVE_INFINITY }, /maxHeaders/],
+    [{ maxHeaders: Number.NaN }, /maxHeaders/],
+    [{ maxHeadres: 9 }, /there is no limit maxHeadres; there are maxConnections, /],
+  ])('%j is refused with the name and what it takes', async (limits, message) => {
+    await expect(createBroker({ limits: limits as never })).rejects.toThrow(message);
+  });
+
+  test('each says in a sentence what it bounds', () => {
+    for (const { say } of Object.values(LIMITS)) expect(say).toMatch(/^[A-Z].*\.$/);
+  });
+});
