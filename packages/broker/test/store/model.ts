@@ -45,22 +45,35 @@ export class Model {
   }
 }
 
+/** Throws where something is damaged. */
 export function stateOf(store: Store): object {
   const queues = [...store.queues()].sort((a, b) => (a.queue < b.queue ? -1 : 1));
   const expiring = store.expired(Number.MAX_SAFE_INTEGER, 1e9);
+  const due = store.due(Number.MAX_SAFE_INTEGER, ALL);
+  if (due.length < store.scheduled.messages)
+    throw new Error(`what comes after ${due.length} scheduled ones is damaged`);
   return {
     queues: queues.map(({ queue, messages, bytes }) => ({
       queue,
       held: { messages, bytes },
-      messages: plain(store.read(queue, undefined, ALL)),
+      messages: plain(readAll(store, queue)),
     })),
     expiring: expiring.map(({ id }) => id).sort((a, b) => a - b),
-    scheduled: plain(store.due(Number.MAX_SAFE_INTEGER, ALL)),
+    scheduled: plain(due),
     scheduledHeld: store.scheduled,
     nextDue: store.nextDue(),
     facts: [...store.facts('')].map(([key, value]) => [key, value]).sort(),
     lastId: store.lastId,
   };
+}
+
+function readAll(store: Store, queue: string): StoredMessage[] {
+  const found: StoredMessage[] = [];
+  for (;;) {
+    const more = store.read(queue, found.at(-1), ALL);
+    if (more.length === 0) return found;
+    found.push(...more);
+  }
 }
 
 function held(messages: readonly StoredMessage[]): object {
