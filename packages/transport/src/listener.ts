@@ -2,6 +2,7 @@
 
 import type { Server } from 'node:net';
 import { type Channel, TransportError } from './channel.ts';
+import type { TlsIdentity } from './dial-options.ts';
 import { type Endpoint, formatEndpoint } from './endpoint.ts';
 import { codeOf, toTransportError } from './node-errors.ts';
 
@@ -20,6 +21,8 @@ export interface ListenerOptions {
   readonly handshakeTimeoutMs?: number;
   /** A connection that never became a channel (failed TLS, refused upgrade), or a failed accept. For logs. */
   readonly onFault?: (error: TransportError) => void;
+  /** A connection beyond `maxConnections` was dropped; its IP address, where there is one. */
+  readonly onDrop?: (address: string | undefined) => void;
 }
 
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -32,6 +35,11 @@ export interface NodeListener<E extends Endpoint = Endpoint> {
   readonly url: string;
   /** Stops accepting and drops what is still in a handshake. Open channels are left alone. May be called twice. */
   close(): Promise<void>;
+  /**
+   * TLS: shows another certificate from the next handshake on; open connections stay. Throws what cannot be used, and
+   * leaves things as they were. Absent where there is no TLS.
+   */
+  readonly renew?: (identity: TlsIdentity) => void;
 }
 
 /** Binds `server`. Rejects with `address-in-use`, `denied`, `unreachable`, and a sentence that says which address. */
@@ -40,14 +48,16 @@ export function startListening<E extends Endpoint>(
   endpoint: E,
   options: ListenerOptions,
   stop: () => void = () => {},
+  renew?: (identity: TlsIdentity) => void,
 ): Promise<NodeListener<E>> {
-  const { maxConnections, backlog = 511, onFault } = options;
+  const { maxConnections, backlog = 511, onFault, onDrop } = options;
   if (maxConnections !== undefined) server.maxConnections = maxConnections;
+  if (onDrop) server.on('drop', (data) => onDrop(data?.remoteAddress?.replace(/^::ffff:/i, '')));
   return new Promise((resolve, reject) => {
     const onListening = (): void => {
       server.off('error', onRefused);
       server.on('error', (cause) => onFault?.(toTransportError(cause, formatEndpoint(endpoint), 'reset')));
-      resolve(running(server, withRealPort(server, endpoint), stop));
+      resolve(running(server, withRealPort(server, endpoint), stop, renew));
     };
     const onRefused = (cause: unknown): void => {
       server.off('listening', onListening);
@@ -60,7 +70,12 @@ export function startListening<E extends Endpoint>(
   });
 }
 
-function running<E extends Endpoint>(server: Server, endpoint: E, stop: () => void): NodeListener<E> {
+function running<E extends Endpoint>(
+  server: Server,
+  endpoint: E,
+  stop: () => void,
+  renew: ((identity: TlsIdentity) => void) | undefined,
+): NodeListener<E> {
   let closed: Promise<void> | undefined;
   return {
     endpoint,
@@ -74,6 +89,7 @@ function running<E extends Endpoint>(server: Server, endpoint: E, stop: () => vo
       });
       return closed;
     },
+    ...(renew && { renew }),
   };
 }
 

@@ -1,7 +1,14 @@
 // TLS: dial and listen. The peer is verified unless somebody says, in so many
 // words, `verify: false`.
 
-import { connect, createServer, type TlsOptions as NodeServerOptions, type TLSSocket } from 'node:tls';
+import {
+  connect,
+  createSecureContext,
+  createServer,
+  type TlsOptions as NodeServerOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls';
 import { type AttemptOptions, attempt } from './attempt.ts';
 import { type Channel, type PeerInfo, TransportError } from './channel.ts';
 import type { TlsIdentity, TlsOptions } from './dial-options.ts';
@@ -77,9 +84,30 @@ export function listenTls(
     accept(nodeStreamChannel(socket, tlsPeer(socket)));
   });
   server.on('tlsClientError', (cause) => onFault?.(toTransportError(cause, what, 'handshake')));
-  return startListening(server, endpoint, options, () => {
-    stopped = true;
-  });
+  return startListening(
+    server,
+    endpoint,
+    options,
+    () => {
+      stopped = true;
+    },
+    renewal(server, what),
+  );
+}
+
+/** Shows another certificate on a TLS or https server. */
+export function renewal(server: Pick<Server, 'setSecureContext'>, what: string): (tls: TlsIdentity) => void {
+  return (tls) => {
+    if (tls.cert === undefined || tls.key === undefined) {
+      throw new TransportError('untrusted', `${what} needs tls.cert and tls.key to prove itself with`);
+    }
+    try {
+      createSecureContext(identity(tls)); // throws before anything has changed
+      server.setSecureContext(identity(tls));
+    } catch (cause) {
+      throw toTransportError(cause, what, 'handshake');
+    }
+  };
 }
 
 /** What tls and https servers want. */

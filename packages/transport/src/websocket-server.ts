@@ -20,7 +20,7 @@ import {
 } from './listener.ts';
 import { toTransportError } from './node-errors.ts';
 import { plainAddress, serverOptions } from './tcp.ts';
-import { certificateOf, refusedCertificate, type ServerTlsOptions, serverSecurity } from './tls.ts';
+import { certificateOf, refusedCertificate, renewal, type ServerTlsOptions, serverSecurity } from './tls.ts';
 import { type BinaryMode, SUBPROTOCOLS } from './websocket.ts';
 import { webSocketChannel } from './websocket-channel.ts';
 import { CLOSE_TIMEOUT_MS, NodeSocket } from './websocket-node.ts';
@@ -137,11 +137,14 @@ export function listenWebSocket(
     connectionsCheckingInterval: Math.max(50, Math.min(1_000, handshakeTimeoutMs / 4)),
   };
   let server: HttpServer | HttpsServer;
+  let renew: NodeListener['renew'];
   if (endpoint.secure) {
     const what = formatEndpoint(where);
     if (!tls) throw new TransportError('untrusted', `${what} needs tls.cert and tls.key to prove itself with`);
-    server = createSecureServer({ ...http, ...serverSecurity({ ...options, tls }, what) });
-    server.on('tlsClientError', (cause) => onFault?.(toTransportError(cause, what, 'handshake')));
+    const secure = createSecureServer({ ...http, ...serverSecurity({ ...options, tls }, what) });
+    secure.on('tlsClientError', (cause) => onFault?.(toTransportError(cause, what, 'handshake')));
+    renew = renewal(secure, what);
+    server = secure;
   } else {
     server = createServer(http);
   }
@@ -155,10 +158,11 @@ export function listenWebSocket(
     response.end(sentence);
   });
   const attachment = attachWebSocket(server, { ...(onFault ? { onFault } : {}), ...webSocket, path }, accept);
-  return startListening(server, where, options, () => {
+  const stop = (): void => {
     attachment.close();
     server.closeAllConnections(); // of requests and idle keep-alives; a WebSocket is none any more
-  });
+  };
+  return startListening(server, where, options, stop, renew);
 }
 
 /** The highest STOMP version offered, or none; never one that was not offered (W-01, W-02). */

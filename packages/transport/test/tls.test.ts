@@ -61,6 +61,24 @@ describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
     await talk(url.replace('localhost', '127.0.0.1'), { ca: [Buffer.from(ca)] });
   });
 
+  test('renewed: open connections stay, the next one sees the new certificate, a useless one changes nothing', async () => {
+    const url = await serve(scheme, server);
+    const channel = await dial(url, { tls: { ca } });
+    const owner = new Owner(channel);
+    channel.write(utf8('one'));
+    await owner.until(() => owner.text === 'one');
+    expect(() => listener?.renew?.({ cert: server.cert, key: elsewhere.key })).toThrow(code('handshake'));
+    expect(() => listener?.renew?.({})).toThrow(code('untrusted'));
+    await talk(url, { ca });
+    listener?.renew?.(elsewhere);
+    await expect(talk(url, { ca })).rejects.toEqual(code('untrusted'));
+    await talk(url, { ca, servername: 'elsewhere.example' });
+    channel.write(utf8(' two'));
+    await owner.until(() => owner.text === 'one two');
+    channel.end();
+    await owner.whenClosed();
+  });
+
   test('a certificate for another name is refused, and servername says which name is meant', async () => {
     const url = await serve(scheme, elsewhere);
     await expect(talk(url, { ca })).rejects.toEqual(code('untrusted'));
