@@ -56,6 +56,10 @@ export function bringUpToDate(root: Root, dir: string, layout: Layout): void {
 function versionIn(meta: Table, dir: string): number | undefined {
   const text = meta.getBinary(VERSION)?.toString();
   if (text === undefined) return undefined;
-  if (!/^\d{1,6}$/.test(text)) throw new StoreError('damaged', `the layout version of ${dir} is not a number`);
+  if (!/^\d{1,6}$/.test(text))
+    throw new StoreError(
+      'damaged',
+      `${dir} is damaged (its version is not a number); nothing was changed: restore it from a backup`,
+    );
   return Number(text);
 }

@@ -128,5 +128,5 @@ function compare(dir: string, what: string, expected: number, table: Table): voi
 }
 
 function damaged(dir: string, what: string): StoreError {
-  return new StoreError('damaged', `the data in ${dir} is damaged: ${what}`);
+  return new StoreError('damaged', `${dir} is damaged (${what}); nothing was changed: restore it from a backup`);
 }

@@ -479,14 +479,12 @@ class Story {
 }
 
 function merged(changes: readonly Change[]): Change {
-  const all = <K extends keyof Change>(key: K) =>
-    changes.flatMap((change) => change[key] ?? []) as NonNullable<Change[K]>;
   return {
-    append: all('append'),
-    schedule: all('schedule'),
-    redelivered: all('redelivered'),
-    settle: all('settle'),
-    unschedule: all('unschedule'),
-    facts: all('facts'),
+    append: changes.flatMap(({ append = [] }) => append),
+    schedule: changes.flatMap(({ schedule = [] }) => schedule),
+    redelivered: changes.flatMap(({ redelivered = [] }) => redelivered),
+    settle: changes.flatMap(({ settle = [] }) => settle),
+    unschedule: changes.flatMap(({ unschedule = [] }) => unschedule),
+    facts: changes.flatMap(({ facts = [] }) => facts),
   };
 }

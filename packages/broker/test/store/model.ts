@@ -1,5 +1,6 @@
 // A store as simple as can be, to compare others with: a list of messages.
 
+import { createHash } from 'node:crypto';
 import type { Change, MessageKey, ScheduledMessage, Store, StoredMessage } from '../../src/store/store.ts';
 import { ALL, plain } from './support.ts';
 
@@ -45,8 +46,13 @@ export class Model {
   }
 }
 
+interface State {
+  readonly expiring: readonly number[];
+  readonly [more: string]: unknown;
+}
+
 /** Throws where something is damaged. */
-export function stateOf(store: Store): object {
+export function stateOf(store: Store): State {
   const queues = [...store.queues()].sort((a, b) => (a.queue < b.queue ? -1 : 1));
   const expiring = store.expired(Number.MAX_SAFE_INTEGER, 1e9);
   const due = store.due(Number.MAX_SAFE_INTEGER, ALL);
@@ -65,6 +71,14 @@ export function stateOf(store: Store): object {
     facts: [...store.facts('')].map(([key, value]) => [key, value]).sort(),
     lastId: store.lastId,
   };
+}
+
+/** Short, and apart what damage may take: an expiry is looked up again when its message is read. */
+export function digestOf({ expiring, ...state }: State): {
+  digest: string;
+  expiring: readonly number[];
+} {
+  return { digest: createHash('sha256').update(JSON.stringify(state)).digest('hex'), expiring };
 }
 
 function readAll(store: Store, queue: string): StoredMessage[] {

@@ -4,12 +4,12 @@
 import { appendFileSync } from 'node:fs';
 import { argv } from 'node:process';
 import { lmdbStore } from '../../src/store/lmdb.ts';
-import { stateOf } from './model.ts';
+import { digestOf, stateOf } from './model.ts';
 
 const [report = '', ...dirs] = argv.slice(2);
 for (const dir of dirs) appendFileSync(report, `${JSON.stringify(await look(dir))}\n`);
 
-async function look(dir: string): Promise<{ refused?: string; damaged?: string; state?: object }> {
+async function look(dir: string): Promise<{ refused?: string; damaged?: string; digest?: string; expiring?: unknown }> {
   let store: Awaited<ReturnType<typeof lmdbStore>>;
   try {
     store = await lmdbStore({ dir });
@@ -17,7 +17,7 @@ async function look(dir: string): Promise<{ refused?: string; damaged?: string; 
     return { refused: error instanceof Error ? error.message : String(error) };
   }
   try {
-    return { state: stateOf(store) };
+    return digestOf(stateOf(store));
   } catch (error) {
     return { damaged: error instanceof Error ? error.message : String(error) };
   } finally {
