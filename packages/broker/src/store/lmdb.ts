@@ -12,8 +12,8 @@
 // whose flush fails cannot be taken back; without it, LMDB flushes the new pages
 // (fdatasync), then writes the page that points at them (O_DSYNC), and only then says so.
 
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { ABORT, open } from 'lmdb';
 import { Batch, type Write } from './batch.ts';
@@ -62,13 +62,14 @@ export interface LmdbStoreOptions {
 
 /** Rejects with StoreError 'locked', 'newer', 'damaged' or 'failed', and a sentence for whoever runs the broker. */
 export async function lmdbStore({ dir }: LmdbStoreOptions, layout: Layout = LAYOUT): Promise<Store> {
-  mkdirSync(dir, { recursive: true });
+  const firstMade = mkdirSync(dir, { recursive: true });
   const lock = await lockDirectory(dir);
   let root: Root | undefined;
   try {
     const file = join(dir, 'data.mdb');
     if (statSync(file, { throwIfNoEntry: false }) !== undefined) checkDataFile(file);
     root = openRoot(dir);
+    flushNames(dir, firstMade);
     bringUpToDate(root, dir, layout);
     const tables = openTables(root);
     return new LmdbStore(dir, root, tables, readState(tables, dir), lock);
@@ -92,6 +93,21 @@ function openRoot(dir: string): Root {
     });
   } catch (cause) {
     throw new StoreError('failed', `${dir} cannot be opened: ${textOf(cause)}`, { cause });
+  }
+}
+
+/** A file whose name is not on the disk is not there after a power cut. */
+function flushNames(dir: string, firstMade: string | undefined): void {
+  if (process.platform === 'win32') return;
+  const last = firstMade === undefined ? resolve(dir) : dirname(resolve(firstMade));
+  for (let at = resolve(dir); ; at = dirname(at)) {
+    const fd = openSync(at, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    if (at === last) return;
   }
 }
 

@@ -93,6 +93,14 @@ test('an upgrade that fails half way leaves the directory as it was', async ({ o
   await store.close();
 });
 
+test('a directory is made where there is none, with those above it', async ({ onTestFinished }) => {
+  const dir = join(folder(onTestFinished), 'a', 'b.c', 'data');
+  const store = await lmdbStore({ dir });
+  expect(store.size).toBeGreaterThan(0);
+  await store.close();
+  expect(existsSync(join(dir, 'data.mdb'))).toBe(true);
+});
+
 test('a directory from which no upgrade leads here is refused', async ({ onTestFinished }) => {
   const dir = folder(onTestFinished);
   await (await lmdbStore({ dir })).close();
