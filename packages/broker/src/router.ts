@@ -79,6 +79,11 @@ export class Router {
     return { destination: target, content: this.#content(frame), attributes: this.#attributes(frame) };
   }
 
+  /** The rules have changed: permissions are asked for again. */
+  forget(): void {
+    this.#sends.clear();
+  }
+
   /** Whether a destination is still there: that of a transaction may have left before its COMMIT. */
   isThere({ name }: Destination): boolean {
     return !isTemporary(name) || this.#options.hasTemporary(name);

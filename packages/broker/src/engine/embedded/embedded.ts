@@ -26,6 +26,7 @@ import {
   type Work,
 } from '../engine.ts';
 import type { Place } from './backlog.ts';
+import { type EngineCounts, type EngineObserver, noCounts } from './books.ts';
 import { Kept, type Origin, weightOf } from './delivery.ts';
 import { Duplicates, type DuplicateWindow } from './duplicates.ts';
 import { type Durable, Durables, durableQueueName, isDurableQueue } from './durable.ts';
@@ -53,11 +54,23 @@ export interface EmbeddedEngineOptions extends DuplicateWindow {
   readonly slowConsumerGraceMs: number;
   /** Bytes of one queue that are held in memory where a store has them too. */
   readonly windowBytes: number;
+  /** What becomes of a message for which its queue has no room. `refuse` unless given. */
+  readonly whenFull?: WhenFull;
+  /** Stands before a queue's name in the name of its dead letter queue; not empty. `dlq.` unless given. */
+  readonly deadLetterPrefix?: string;
+  readonly observer?: EngineObserver;
   /** Calls `run` after `ms`; the answer cancels. */
   schedule(ms: number, run: () => void): () => void;
   /** Milliseconds since 1970. */
   time(): number;
 }
+
+export const WHEN_FULL = ['refuse', 'wait', 'drop-oldest'] as const;
+/**
+ * When a queue is at its limit: the producer gets an ERROR; or the message is taken and its producer is not read until there
+ * is room; or the messages that are next in line are given up, as far as nobody has them. Memory and store always refuse.
+ */
+export type WhenFull = (typeof WHEN_FULL)[number];
 
 /** What the sends of one piece of work, before the one that is looked at, add to the engine. */
 interface Load {
@@ -79,7 +92,6 @@ const DONE = Promise.resolve();
 const NOTHING: Load = { messages: 0, bytes: 0 };
 const NO_HEADERS = new NameSet([]);
 const NOBODY: Origin = { settle() {}, settled() {} };
-const DEAD_LETTERS = 'dlq.';
 const ABOUT_THE_DEATH = new NameSet([
   'content-length',
   'original-destination',
@@ -97,8 +109,12 @@ const empty = (): Pending => ({ append: [], settle: [], redelivered: [], schedul
 
 export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   readonly guarantees: Guarantees;
+  readonly counts: EngineCounts = noCounts();
   readonly #options: EmbeddedEngineOptions;
+  readonly #whenFull: WhenFull;
+  readonly #deadLetters: string;
   readonly #store: Store;
+  #failedAt: number | undefined; // the store keeps nothing since then
   readonly #durable: boolean;
   readonly #queues = new Map<string, Queue>();
   readonly #topics: Topics;
@@ -121,6 +137,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   /** Takes over what the store has. Throws StoreError where that cannot be read. */
   constructor(options: EmbeddedEngineOptions, store: Store) {
     this.#options = options;
+    this.#whenFull = options.whenFull ?? 'refuse';
+    this.#deadLetters = options.deadLetterPrefix ?? 'dlq.';
     this.#store = store;
     this.#durable = store.survives === 'power-cut';
     this.#nextId = store.lastId + 1;
@@ -164,6 +182,15 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   }
   get producersWaitAboveBytes(): number {
     return this.#options.producersWaitAboveBytes;
+  }
+  get producersWaitForRoom(): boolean {
+    return this.#whenFull === 'wait';
+  }
+  get maxQueueMessages(): number {
+    return this.#options.maxQueueMessages;
+  }
+  get maxQueueBytes(): number {
+    return this.#options.maxQueueBytes;
   }
   get slowConsumerGraceMs(): number {
     return this.#options.slowConsumerGraceMs;
@@ -217,9 +244,23 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     if (destination.kind === 'topic') this.#publish(destination.name, destination.text, content, attributes, behind);
     else {
+      if (this.#whenFull === 'drop-oldest') this.#makeRoom(destination.name, weightOf(content));
       const queue = this.#queue(destination.name);
       this.#enqueue(queue, destination.text, content, attributes);
       if (queue.isBehind) behind.add(queue);
+    }
+  }
+
+  // Gives up what is next in line until there is room, or until all that is left is with consumers.
+  #makeRoom(name: string, bytes: number): void {
+    const { maxQueueMessages, maxQueueBytes } = this.#options;
+    for (;;) {
+      const queue = this.#queues.get(name);
+      if (queue === undefined) return;
+      if (queue.length < maxQueueMessages && queue.bytes + bytes <= maxQueueBytes) return;
+      const given = queue.pull(1).length;
+      if (given === 0) return;
+      this.counts.droppedOldest += given;
     }
   }
 
@@ -256,7 +297,10 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #isDuplicate(destination: string, id: string): boolean {
     const now = this.time();
     const key = this.#duplicates.check(destination, id, now);
-    if (key === undefined) return true;
+    if (key === undefined) {
+      this.counts.duplicates++;
+      return true;
+    }
     this.#duplicates.remember(key, now);
     this.#pending.facts.push({ key, value: String(now) });
     this.#sweepLater();
@@ -295,9 +339,13 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const bytes = weightOf(content);
     if (queue === undefined && ahead.messages === 0 && this.#queues.size + newQueues >= maxQueues)
       throw tooMany(maxQueues, at);
-    if ((queue?.length ?? 0) + ahead.messages >= maxQueueMessages)
+    // What waits makes room, if that is the policy; or its producer does.
+    const stays = this.#whenFull === 'refuse' ? queue?.length : queue?.unsettled;
+    const isWaiting = this.#whenFull === 'wait';
+    if (!isWaiting && (stays ?? 0) + ahead.messages >= maxQueueMessages)
       throw new EngineError('queue-full', `${text} has room for ${maxQueueMessages} messages (maxQueueMessages)`, at);
-    if ((queue?.bytes ?? 0) + ahead.bytes + bytes > maxQueueBytes)
+    const staysBytes = this.#whenFull === 'refuse' ? (queue?.bytes ?? 0) : 0;
+    if (!isWaiting && staysBytes + ahead.bytes + bytes > maxQueueBytes)
       throw new EngineError('queue-full', `${text} has room for ${maxQueueBytes} bytes (maxQueueBytes)`, at);
     if (queue !== undefined && this.#keeps(queue)) {
       if (this.#bytes - this.#memoryBytes + all.bytes + bytes > this.#options.maxStoreBytes)
@@ -464,11 +512,22 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#pending = empty();
     for (const one of kept) one.kept.stored = 'told';
     const change: Change = { append: kept.map(storedOf), settle, redelivered, schedule, unschedule, facts };
+    const counts = this.counts;
+    const told = kept.length + schedule.length;
+    const toldAt = this.time();
+    counts.told += told;
     return this.#store.commit(change).then(
       () => {
+        counts.heard += told;
+        counts.commits++;
+        counts.commitMs += this.time() - toldAt;
+        if (this.#failedAt !== undefined) this.#storeRecovered(this.#failedAt);
         for (const one of kept) one.kept.stored = 'yes';
       },
       (cause: unknown) => {
+        counts.heard += told;
+        counts.commitFailures++;
+        this.#storeFailed(cause);
         for (const { queue, kept: lost } of kept) {
           lost.stored = 'no';
           queue.retract(lost);
@@ -477,6 +536,23 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
         throw new EngineError('store-failed', why, undefined, { cause });
       },
     );
+  }
+
+  // Told once for each time that it stops working, however many wait for it.
+  #storeFailed(cause: unknown): void {
+    if (this.#failedAt !== undefined) return;
+    this.#failedAt = this.time();
+    this.#options.observer?.storeFailed?.(cause);
+  }
+
+  #storeRecovered(failedAt: number): void {
+    this.#failedAt = undefined;
+    this.#options.observer?.storeRecovered?.(this.time() - failedAt);
+  }
+
+  /** Bytes of messages that are held in memory: those that are nowhere else, and the windows of queues. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
   }
 
   // ------------------------------------------------------------------------------ what has its time: delay and expiry
@@ -613,9 +689,12 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   // What is dead in a dead-letter queue stays there unless it is rejected; a temporary queue is no place to look it up.
   deadLetter(queue: Queue, kept: Kept, reason: Death): boolean {
-    if (queue.name.startsWith(DEAD_LETTERS)) return reason !== 'redeliveries';
+    if (reason === 'expired') this.counts.expired++;
+    if (queue.name.startsWith(this.#deadLetters)) return reason !== 'redeliveries';
     if (isTemporary(queue.name) && !isDurableQueue(queue.name)) return true;
-    const name = `${DEAD_LETTERS}${isDurableQueue(queue.name) ? queue.name.slice(1) : queue.name}`;
+    this.counts.dead[reason]++;
+    this.#options.observer?.deadLetter?.(kept.destination, kept.id, reason, kept.redeliveries);
+    const name = `${this.#deadLetters}${isDurableQueue(queue.name) ? queue.name.slice(1) : queue.name}`;
     const about: [string, string][] = [
       ['original-destination', kept.destination],
       ['dead-letter-reason', reason],
@@ -719,6 +798,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     if (durable === undefined) return false;
     if (durable.connected) throw new EngineError('in-use', `the durable subscription ${name} has its subscriber`);
     await this.#forget(durable);
+    this.#options.observer?.durableDeleted?.(name, durable.text);
     return true;
   }
 

@@ -32,6 +32,10 @@ export interface QueueOwner {
   readonly redeliveryDelayMs: number;
   readonly maxRedeliveryDelayMs: number;
   readonly producersWaitAboveBytes: number;
+  /** A queue takes what comes beyond its limits, and whoever sent it waits for room. */
+  readonly producersWaitForRoom: boolean;
+  readonly maxQueueMessages: number;
+  readonly maxQueueBytes: number;
 }
 
 interface Consumer {
@@ -55,6 +59,7 @@ export class Queue implements Origin {
   #unsettled = 0;
   #dispatching = false;
   #discarded = false;
+  #roomWanted: (() => void)[] = []; // producers that wait until it is no longer over its limits
 
   constructor(name: string, owner: QueueOwner, pages?: Pages) {
     this.name = name;
@@ -73,12 +78,22 @@ export class Queue implements Origin {
   get length(): number {
     return this.#backlog.length + this.#unsettled + this.#cooling.size;
   }
-  /** Its consumers are behind: producers wait for `eased`. Where there is none, waiting would not help. */
+  /** Its consumers are behind: producers wait for `eased`. Where there is none, waiting would not help, unless it was asked for. */
   get isBehind(): boolean {
-    return this.#gauge.isHigh && this.#consumers.size > 0;
+    return (this.#gauge.isHigh && this.#consumers.size > 0) || this.#isOver;
   }
   eased(): Promise<void> {
+    if (this.#isOver) return new Promise((resolve) => this.#roomWanted.push(resolve));
     return this.#gauge.eased();
+  }
+  // It was let grow beyond its limits: producers wait, whether there is a consumer or not.
+  get #isOver(): boolean {
+    const { producersWaitForRoom, maxQueueMessages, maxQueueBytes } = this.#owner;
+    return producersWaitForRoom && (this.length > maxQueueMessages || this.#gauge.bytes > maxQueueBytes);
+  }
+  /** Delivered and not settled. */
+  get unsettled(): number {
+    return this.#unsettled;
   }
 
   get view(): QueueView {
@@ -190,6 +205,7 @@ export class Queue implements Origin {
   forget(place: Place, bytes: number): boolean {
     if (!this.#backlog.forget(place)) return false;
     this.#gauge.add(-bytes - OVERHEAD);
+    if (this.#roomWanted.length > 0) this.#letIn();
     this.#reclaim();
     return true;
   }
@@ -224,12 +240,14 @@ export class Queue implements Origin {
     this.#backlog.clear();
     this.#gauge.add(-this.#gauge.bytes);
     this.#gauge.release();
+    for (const resolve of this.#roomWanted.splice(0)) resolve();
   }
 
   /** The engine closes: no producer waits any longer, and no timer is left. */
   release(): void {
     for (const cancel of this.#cooling.values()) cancel();
     this.#gauge.release();
+    for (const resolve of this.#roomWanted.splice(0)) resolve();
   }
 
   // A `deliver` may ask for more, or settle, while we are here: the outer loop goes on.
@@ -316,7 +334,12 @@ export class Queue implements Origin {
   #gone(kept: Kept): void {
     this.#owner.gone(this, kept);
     this.#gauge.add(-kept.bytes);
+    if (this.#roomWanted.length > 0) this.#letIn();
     if (this.#gauge.bytes === 0 && this.#consumers.size === 0) this.#reclaim();
+  }
+
+  #letIn(): void {
+    if (!this.#isOver) for (const resolve of this.#roomWanted.splice(0)) resolve();
   }
 
   #reclaim(): void {
