@@ -23,9 +23,13 @@ export class Duplicates {
     return this.#seen.size;
   }
 
+  static keyOf(destination: string, id: string): string {
+    return `${FACT}${destination.length}/${destination}/${id}`;
+  }
+
   /** The key to remember, or undefined: it was here before. `now` is in milliseconds since 1970. */
   check(destination: string, id: string, now: number): string | undefined {
-    const key = `${FACT}${destination.length}/${destination}/${id}`;
+    const key = Duplicates.keyOf(destination, id);
     const at = this.#seen.get(key);
     if (at !== undefined && now - at < this.#window.duplicateWindowMs) return undefined;
     return key;
@@ -34,6 +38,11 @@ export class Duplicates {
   remember(key: string, now: number): void {
     this.#seen.delete(key);
     this.#seen.set(key, now);
+  }
+
+  /** It was not kept after all. */
+  forget(key: string): void {
+    this.#seen.delete(key);
   }
 
   /** The keys whose time is over, or for which there is no room; they are forgotten. */

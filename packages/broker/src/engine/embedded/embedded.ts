@@ -103,7 +103,7 @@ const BROWSED_AT_MOST = 10_000;
 const SWEEP_MS = 1_000;
 const SWEPT_AT_ONCE = 1_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-const UNCLEAN = 'running';
+const STOPPED = 'stopped'; // it is there while no process has the store, unless the last one was killed
 
 const empty = (): Pending => ({ append: [], settle: [], redelivered: [], schedule: [], unschedule: [], facts: [] });
 
@@ -125,7 +125,11 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #pending = empty();
   #flushing = false; // a turn's end will tell the store
   #committing = false; // `commit` will
-  #recovered = false; // the last process ended without goodbye
+  #recoveredTo = 0; // the highest id from before, where the last process ended without goodbye
+  #beginning: Promise<void> | undefined;
+  #begun = true; // a crash from now on will be noticed
+  readonly #tellingDuplicates = new Map<string, Promise<void>>(); // ids of producers that the store does not have yet
+  #firstOnes: Promise<void>[] = []; // whose duplicates are in the work at hand
   #bytes = 0; // of all messages, wherever they are
   #memoryBytes = 0; // of those that are nowhere else
   #nextId: number;
@@ -161,9 +165,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     const known = [...this.#store.facts(Duplicates.facts)].map(([key, at]) => [key, Number(at)] as const);
     for (const [key, at] of known.sort(([, a], [, b]) => a - b)) this.#duplicates.remember(key, at);
-    this.#recovered = [...this.#store.facts(UNCLEAN)].length > 0;
-    if (this.#durable) this.#pending.facts.push({ key: UNCLEAN, value: String(this.time()) });
-    this.#tellLater();
+    this.#begun = [...this.#store.facts(STOPPED)].length === 0;
+    if (this.#begun) this.#recoveredTo = this.#store.lastId;
     this.#armDue();
     if (this.#duplicates.size > 0 || this.#willExpire()) this.#sweepLater();
   }
@@ -216,7 +219,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       this.#committing = false;
     }
     const persistent = settlements.length > 0 || sends.some(({ attributes }) => attributes?.persistent !== false);
-    const told = this.#tell();
+    const told = this.#withFirstOnes(this.#tell());
+    told.catch(() => {}); // not everybody waits for it
     if (refused !== undefined) return Promise.reject(refused);
     const still = [...behind].filter((one) => one.isBehind); // what was delivered since may have made room
     if (still.length === 0) return persistent ? told : DONE;
@@ -294,11 +298,21 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
   }
 
+  // A duplicate is confirmed when the first one is kept, and fails when it is not.
+  #withFirstOnes(told: Promise<void>): Promise<void> {
+    if (this.#firstOnes.length === 0) return told;
+    const all = Promise.all([told, ...this.#firstOnes]).then(() => {});
+    this.#firstOnes = [];
+    return all;
+  }
+
   #isDuplicate(destination: string, id: string): boolean {
     const now = this.time();
     const key = this.#duplicates.check(destination, id, now);
     if (key === undefined) {
       this.counts.duplicates++;
+      const telling = this.#tellingDuplicates.get(Duplicates.keyOf(destination, id));
+      if (telling !== undefined) this.#firstOnes.push(telling);
       return true;
     }
     this.#duplicates.remember(key, now);
@@ -385,13 +399,14 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const attributes = plain && group === undefined ? PLAIN : { ...PLAIN, priority, expiresAt, group };
     const kept = new Kept(id, destination, content, this.#queue(queue), attributes, sentAt);
     kept.redeliveries = redeliveries;
-    kept.recovered = this.#recovered && id <= this.#store.lastId; // who knows what had been delivered
+    kept.recovered = id <= this.#recoveredTo; // who knows what had been delivered
     kept.stored = 'yes';
     return kept;
   }
 
   open(request: SubscriptionRequest): Promise<Feed> {
     if (this.#closed) return Promise.reject(new EngineError('engine-closed', 'the broker is closing'));
+    if (!this.#begun) return this.#begin().then(() => this.open(request));
     const { kind, name } = request.destination;
     if (kind === 'topic') {
       if (request.durable !== undefined) return this.#openDurable(request, request.durable);
@@ -406,6 +421,20 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       return Promise.reject(tooMany(this.#options.maxQueues));
     }
     return Promise.resolve(this.#feedOf(this.#queue(name), request));
+  }
+
+  // Nothing is delivered before the store could tell, after a crash, that it may have been.
+  #begin(): Promise<void> {
+    this.#beginning ??= this.#store.commit({ facts: [{ key: STOPPED, value: undefined }] }).then(
+      () => {
+        this.#begun = true;
+      },
+      (cause: unknown) => {
+        this.#beginning = undefined;
+        throw storeFailure(cause);
+      },
+    );
+    return this.#beginning;
   }
 
   #feedOf(queue: Queue, request: SubscriptionRequest): Feed {
@@ -480,7 +509,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#cancelSweep?.();
     for (const queue of this.#queues.values()) queue.release();
     this.#topics.release();
-    if (this.#durable) this.#pending.facts.push({ key: UNCLEAN, value: undefined });
+    if (this.#durable) this.#pending.facts.push({ key: STOPPED, value: String(this.time()) });
     await this.#tell().catch(() => {}); // whoever waited for it has heard
     await this.#store.close();
   }
@@ -516,7 +545,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const told = kept.length + schedule.length;
     const toldAt = this.time();
     counts.told += told;
-    return this.#store.commit(change).then(
+    const telling = this.#store.commit(change).then(
       () => {
         counts.heard += told;
         counts.commits++;
@@ -532,10 +561,21 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
           lost.stored = 'no';
           queue.retract(lost);
         }
-        const why = cause instanceof StoreError ? cause.message : 'the store failed';
-        throw new EngineError('store-failed', why, undefined, { cause });
+        for (const { key } of facts) this.#duplicates.forget(key); // it may be sent again
+        throw storeFailure(cause);
       },
     );
+    this.#telling(facts, telling);
+    return telling;
+  }
+
+  #telling(facts: Pending['facts'], telling: Promise<void>): void {
+    for (const { key, value } of facts) {
+      if (value === undefined || !key.startsWith(Duplicates.facts)) continue;
+      const over = () => void this.#tellingDuplicates.delete(key);
+      this.#tellingDuplicates.set(key, telling);
+      telling.then(over, over);
+    }
   }
 
   // Told once for each time that it stops working, however many wait for it.
@@ -824,6 +864,11 @@ function topicOf(text: string): string {
 function split(text: string): [kind: string, name: string] {
   const at = text.indexOf(':');
   return [text.slice(0, at), text.slice(at + 1)];
+}
+
+function storeFailure(cause: unknown): EngineError {
+  const why = cause instanceof StoreError ? cause.message : 'the store failed';
+  return new EngineError('store-failed', why, undefined, { cause });
 }
 
 function tooMany(maxQueues: number, at?: number): EngineError {
