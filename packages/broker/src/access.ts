@@ -2,7 +2,7 @@
 // everybody in, and therefore listens on loopback only.
 
 import { timingSafeEqual } from 'node:crypto';
-import type { PeerInfo } from '@stompbox/transport';
+import type { Endpoint, PeerInfo } from '@stompbox/transport';
 
 /** What a client showed at the door. */
 export interface Credentials {
@@ -28,9 +28,16 @@ export type Authenticate = (credentials: Credentials) => Promise<Identity | unde
 /**
  * Whether that identity may send to, subscribe to, or manage (browse, purge, move, delete) a destination: `/queue/a` (also
  * where a frame says just `a`) or `/topic/a.b`, which may be a pattern on `subscribe`. Asked once per connection and
- * destination.
+ * destination, and again after a reload.
  */
 export type Authorize = (identity: Identity, verb: 'send' | 'subscribe' | 'manage', destination: string) => boolean;
+
+/** Whether an address can be reached from outside: not where anybody may come in, unless somebody says so. */
+export function isOpenDoor(endpoint: Endpoint): boolean {
+  if (endpoint.transport === 'unix') return false;
+  const { host } = endpoint;
+  return !(host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host));
+}
 
 export const ANONYMOUS: Identity = { name: 'anonymous' };
 

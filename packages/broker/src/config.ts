@@ -10,7 +10,7 @@ import { quote } from '@stompbox/protocol';
 import { parseEndpoint } from '@stompbox/transport';
 import type { ListenOptions } from '@stompbox/transport/node';
 import { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
-import type { Authenticate } from './access.ts';
+import { type Authenticate, isOpenDoor } from './access.ts';
 import type { BrokerOptions } from './broker.ts';
 import { FileError, type Problem, reasonOf } from './file-error.ts';
 import { nearest } from './nearest.ts';
@@ -23,7 +23,7 @@ export type { Configuration } from './settings.ts';
 /** A configuration, and what follows from it. */
 export interface LoadedConfiguration {
   readonly configuration: Configuration;
-  /** For `createBroker`: listeners, TLS, users, rules, limits. The engine is the caller's to make from `configuration`. */
+  /** For `createBroker`, and after a change for `broker.reload`. Whoever owns the output adds `log`. */
   readonly options: BrokerOptions;
   /** For `reload`, where there is a file of users. */
   readonly users: UsersFile | undefined;
@@ -85,7 +85,8 @@ function brokerOptions(
   tls: ListenOptions['tls'],
   users: UsersFile | undefined,
 ): BrokerOptions {
-  const { listen, open, server, requireHost, webSocket, rules, limits } = configuration;
+  const { listen, open, server, requireHost, webSocket, rules, limits, data, whenFull, deadLetters, log } =
+    configuration;
   const doors: Authenticate[] = [];
   if (configuration.certificates !== undefined) doors.push(certificates(configuration.certificates));
   if (users !== undefined) doors.push(users.authenticate);
@@ -96,6 +97,10 @@ function brokerOptions(
     requireHost,
     webSocket,
     limits,
+    whenFull,
+    deadLetterPrefix: deadLetters.prefix,
+    logLevel: log.level,
+    ...(data !== false && { data }),
     ...(server !== undefined && { server: server === '' ? false : server }),
     ...(tls && { tls }),
     ...(door && { authenticate: more.length > 0 ? either(door, ...more) : door }),
@@ -329,9 +334,15 @@ class Reader {
     if (has('certificates') && asks === false) {
       about('certificates', 'certificates needs tls.requestClientCertificate: true, or optional');
     }
+    if (this.#values.get('deadLetters.prefix') === '') about('deadLetters.prefix', 'deadLetters.prefix is empty');
     const listen = (this.#values.get('listen') ?? []) as readonly string[];
+    const somebodyIsAsked = has('users') || has('certificates') || this.#values.get('open') === true;
     for (const url of listen) {
       const endpoint = parseEndpoint(url, 'listen');
+      if (!somebodyIsAsked && isOpenDoor(endpoint)) {
+        const what = `listen: ${url} can be reached from outside and anybody could come in`;
+        about(`listen ${url}`, `${what}: give users or certificates, listen on 127.0.0.1, or say open: true`);
+      }
       const isSecure = endpoint.transport === 'tls' || (endpoint.transport === 'websocket' && endpoint.secure);
       if (isSecure && !has('tls.cert') && !has('tls.key')) {
         about(`listen ${url}`, `listen: ${url} needs tls.cert and tls.key`);

@@ -24,6 +24,11 @@ export const LIMITS = {
     say: 'Unsettled deliveries a subscription may have unless it says `prefetch-count`.',
   },
   maxPrefetch: { default: 65_535, min: 1, say: 'The most it may say.' },
+  maxUnsettled: {
+    default: 100_000,
+    min: 1,
+    say: 'Unsettled deliveries of one connection, all its subscriptions together; at it nothing more is delivered to it.',
+  },
   maxOutputBytes: {
     default: 1_048_576,
     min: 1024,
@@ -90,6 +95,12 @@ export const LIMIT_BEHIND: { readonly [code in ProtocolErrorCode]?: LimitName } 
   'connect-timeout': 'connectTimeoutMs',
   'frame-timeout': 'frameTimeoutMs',
 };
+
+/** The limit that the sentence of an ERROR names at its end. */
+export function limitNamedIn(message: string): LimitName | undefined {
+  const [, name] = /\((\w+)\)$/.exec(message) ?? [];
+  return name !== undefined && Object.hasOwn(LIMITS, name) ? (name as LimitName) : undefined;
+}
 
 /** Throws a RangeError that names the limit and what it takes. */
 export function resolveLimits(given: Partial<BrokerLimits> = {}): BrokerLimits {

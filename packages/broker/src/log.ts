@@ -12,8 +12,8 @@ export const EVENTS = {
   'broker-stopping': { level: 'info', fields: ['connections'], say: 'No new connections; those there are told to go.' },
   'broker-stopped': {
     level: 'info',
-    fields: ['ms', 'cut', 'unsettled'],
-    say: 'How long it took, how many connections were cut, how many deliveries nobody settled.',
+    fields: ['ms', 'cut', 'unsettled', 'unflushed'],
+    say: 'How long it took, how many connections were cut, how many deliveries nobody settled, how many messages were not flushed.',
   },
   'configuration-reloaded': { level: 'info', fields: ['what'], say: 'Users, rules or certificates were read again.' },
   'configuration-warning': { level: 'warn', fields: ['warning'], say: 'It works and should not be so.' },
@@ -28,8 +28,13 @@ export const EVENTS = {
   'connection-opened': { level: 'debug', fields: ['connection', 'transport', 'remote'], say: 'Before CONNECT.' },
   'connection-refused': {
     level: 'warn',
-    fields: ['remote', 'limit'],
-    say: 'A limit on connections closed it at once.',
+    fields: ['remote', 'limit', 'suppressed'],
+    say: 'A limit on connections closed it at once. At most once a second; `suppressed` is how many were not told of.',
+  },
+  'connection-failed': {
+    level: 'debug',
+    fields: ['error'],
+    say: 'It never became one: a failed TLS handshake, a refused upgrade.',
   },
   'connection-closed': {
     level: 'debug',
@@ -56,16 +61,16 @@ export const EVENTS = {
   'client-error': {
     level: 'info',
     fields: ['connection', 'remote', 'identity', 'code', 'error'],
-    say: 'A client got an ERROR.',
+    say: 'A client got an ERROR. What it says is told unless it may quote the client.',
   },
   'limit-reached': {
     level: 'warn',
-    fields: ['limit', 'connection', 'identity', 'destination'],
+    fields: ['limit', 'connection', 'identity', 'error'],
     say: 'And refused something.',
   },
   'slow-consumer': {
     level: 'warn',
-    fields: ['connection', 'identity', 'destination'],
+    fields: ['connection', 'identity', 'error'],
     say: 'A subscriber was given up.',
   },
   'dead-letter': {
@@ -73,8 +78,7 @@ export const EVENTS = {
     fields: ['destination', 'message', 'reason', 'deliveries'],
     say: 'A message will not be delivered again.',
   },
-  'subscription-deleted': { level: 'info', fields: ['destination', 'subscription', 'identity'], say: 'A durable one.' },
-  'management-command': { level: 'info', fields: ['command', 'identity', 'destination'], say: 'Somebody managed.' },
+  'subscription-deleted': { level: 'info', fields: ['destination', 'subscription'], say: 'A durable one.' },
   fault: { level: 'error', fields: ['error'], say: 'Something failed inside the broker.' },
 } as const;
 
@@ -163,7 +167,8 @@ function plain(value: unknown): string {
   return typeof value === 'object' || typeof value === 'function' ? `[${typeof value}]` : String(value);
 }
 
-function reasons(error: unknown): string {
+/** The message of an error and those of its causes. */
+export function reasons(error: unknown): string {
   const all: string[] = [];
   for (let cause = error; cause !== undefined && all.length < MAX_CAUSES; ) {
     all.push(cause instanceof Error ? `${cause.name}: ${cause.message}` : plain(cause));

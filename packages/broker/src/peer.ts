@@ -16,7 +16,7 @@ import {
   type ServerSession,
   type ServerSubscription,
 } from '@stompbox/protocol';
-import type { Channel } from '@stompbox/transport';
+import type { Channel, ChannelEnd } from '@stompbox/transport';
 import type { Identity } from './access.ts';
 import {
   type Delivery,
@@ -28,7 +28,7 @@ import {
   type Settlement,
   type SubscriptionRequest,
 } from './engine/engine.ts';
-import { type BrokerLimits, LIMIT_BEHIND } from './limits.ts';
+import { type BrokerLimits, LIMIT_BEHIND, type LimitName } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import { durableNameOf, prefetchOf, Router, selectorOf, wantsBrowsing, wantsExclusive } from './router.ts';
 
@@ -46,23 +46,54 @@ export interface PeerOwner {
   /** Calls `peer.flush()` at the end of this turn. */
   flushLater(peer: Peer): void;
   authenticate(peer: Peer, frame: Frame): Promise<Identity>;
-  allows(identity: Identity, verb: 'send' | 'subscribe', destination: string): boolean;
+  allows(peer: Peer, identity: Identity, verb: 'send' | 'subscribe', destination: string): boolean;
   /** Whether some connection has this temporary queue now. */
   hasTemporary(queue: string): boolean;
   /** Drops a temporary queue and what is in it. */
   discard(queue: string): void;
   count(what: Counted, n: number): void;
+  /** A frame came; SENDs are counted as `received`. */
+  heard(kind: FrameKind): void;
+  /** CONNECTED was sent. */
+  admitted(peer: Peer, version: string): void;
+  /** An ERROR with that code and message was sent. */
+  refused(peer: Peer, error: unknown, code: string, message: string): void;
+  /** Nothing more is delivered to it for now. */
+  reached(limit: LimitName): void;
   /** A failure that is nobody's but ours. */
   unexpected(error: unknown): void;
-  closed(peer: Peer): void;
+  closed(peer: Peer, end: ChannelEnd): void;
 }
 
 /** What a broker counts. */
-export type Counted = 'received' | 'delivered' | 'acked' | 'nacked' | 'errors' | 'droppedReplies';
+export type Counted =
+  | 'received'
+  | 'delivered'
+  | 'redelivered'
+  | 'acked'
+  | 'nacked'
+  | 'returned'
+  | 'droppedReplies'
+  | 'bytesReceived'
+  | 'bytesSent';
+
+/** Frames by what they do. */
+export type FrameKind = Exclude<ServerEvent<unknown>['type'], 'settle' | 'heart-beat' | 'fault'> | 'ack' | 'nack';
+
+/** What a connection holds now. */
+export interface Holdings {
+  readonly queueSubscriptions: number;
+  readonly topicSubscriptions: number;
+  readonly transactions: number;
+  readonly unsettled: number;
+  readonly isSlowed: boolean;
+}
 
 /** A subscription as the broker keeps it. */
 interface Consumer {
   readonly subscription: ServerSubscription<Delivery>;
+  /** Deliveries wait for their ACK. */
+  readonly acked: boolean;
   readonly feed: Promise<Feed>;
   /** The feed once it may deliver: after the RECEIPT of the SUBSCRIBE (F-11). */
   ready: Feed | undefined;
@@ -113,6 +144,10 @@ export class Peer {
   /** Unique in the broker; the client knows it as `session`. */
   readonly id: string;
   readonly channel: Channel;
+  readonly since: number;
+  /** SENDs and MESSAGEs. */
+  received = 0;
+  delivered = 0;
   readonly #owner: PeerOwner;
   readonly #session: ServerSession<Delivery>;
   readonly #router: Router;
@@ -139,10 +174,13 @@ export class Peer {
   #afterEndBytes = 0;
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
+  #unsettled = 0;
+  #sated = false; // it owes as many settlements as it may
 
   constructor(id: string, channel: Channel, owner: PeerOwner, session: ServerSession<Delivery>, scratch: Encoder) {
     this.id = id;
     this.channel = channel;
+    this.since = owner.now();
     this.#owner = owner;
     this.#session = session;
     const { maxDestinationBytes, maxTempQueues } = owner.limits;
@@ -153,7 +191,7 @@ export class Peer {
       maxDelayMs: owner.limits.maxDelayMs,
       time: () => owner.time(),
       allows: (verb: 'send' | 'subscribe', destination: string) =>
-        this.#identity !== undefined && owner.allows(this.#identity, verb, destination),
+        this.#identity !== undefined && owner.allows(this, this.#identity, verb, destination),
       hasTemporary: (queue: string) => owner.hasTemporary(queue),
     };
     this.#router = new Router(options, scratch);
@@ -161,9 +199,31 @@ export class Peer {
       data: (bytes) => this.#data(bytes),
       drain: () => this.#drained(),
       ended: () => this.#halfClosed(),
-      closed: () => this.#closed(),
+      closed: (end) => this.#closed(end),
     });
     this.#arm();
+  }
+
+  get identity(): Identity | undefined {
+    return this.#identity;
+  }
+
+  get holdings(): Holdings {
+    let queueSubscriptions = 0;
+    for (const { subscription } of this.#consumers.values())
+      if (!subscription.destination.startsWith('/topic/')) queueSubscriptions++;
+    return {
+      queueSubscriptions,
+      topicSubscriptions: this.#consumers.size - queueSubscriptions,
+      transactions: this.#transactions.size,
+      unsettled: this.#unsettled,
+      isSlowed: this.#paused,
+    };
+  }
+
+  /** The rules have changed. */
+  forgetPermissions(): void {
+    this.#router.forget();
   }
 
   // --- input: session events become work
@@ -174,6 +234,7 @@ export class Peer {
       if (this.#afterEndBytes > MAX_AFTER_END_BYTES) this.channel.pause();
       return;
     }
+    this.#owner.count('bytesReceived', bytes.length);
     this.#session.receive(bytes, this.#owner.now());
     this.#chunkBytes += bytes.length;
     this.#pump();
@@ -202,7 +263,8 @@ export class Peer {
       return;
     }
     if (event.type === 'connect') {
-      this.#connect(event.frame);
+      this.#owner.heard('connect');
+      this.#connect(event.frame, event.version);
       return;
     }
     const { receipt } = event;
@@ -215,6 +277,7 @@ export class Peer {
       this.#settle(event);
       return;
     }
+    this.#owner.heard(event.type);
     this.#commitBatch(); // what follows takes its turn behind what came before
     switch (event.type) {
       case 'subscribe':
@@ -246,7 +309,7 @@ export class Peer {
     }
   }
 
-  #connect(frame: Frame): void {
+  #connect(frame: Frame, version: string): void {
     // Not in `#tail`: nothing was asked for yet, and a login that takes for ever must not keep its connection.
     this.#owner
       .authenticate(this, frame)
@@ -257,6 +320,7 @@ export class Peer {
         const { server } = this.#owner;
         this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.#owner.now());
         this.#said();
+        this.#owner.admitted(this, version);
         this.#pump();
         this.#throttle();
       })
@@ -265,6 +329,7 @@ export class Peer {
 
   #send(event: ServerEvent<Delivery> & { type: 'send' }): void {
     const { frame, destination, transaction, receipt } = event;
+    this.received++;
     this.#owner.count('received', 1);
     const replies = this.#router.replyQueue(frame);
     if (replies !== undefined) this.#expectReplies(replies);
@@ -297,6 +362,7 @@ export class Peer {
     for (const delivery of items) settlements.push({ delivery, outcome });
     const consumer = subscription && this.#consumers.get(subscription);
     if (consumer !== undefined) credits.set(consumer, (credits.get(consumer) ?? 0) + items.length);
+    this.#owner.heard(event.outcome);
     this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
     if (receipt !== undefined) this.#confirmLater(receipt, false);
   }
@@ -461,12 +527,14 @@ export class Peer {
     window: number,
     wishes: Wishes = {},
   ): Consumer {
+    const acked = subscription.ack !== 'auto';
     const consumer: Consumer = {
       subscription,
+      acked,
       feed: this.#owner.engine.open({
         ...wishes,
         destination,
-        acknowledged: subscription.ack !== 'auto',
+        acknowledged: acked,
         deliver: (delivery) => this.#deliver(consumer, delivery),
         ended: (error) => queueMicrotask(() => this.#fail(error, undefined)), // we may be inside the engine
       }),
@@ -501,6 +569,7 @@ export class Peer {
   ): void {
     const durable = this.#durableName(frame);
     this.#leave(subscription);
+    this.#recount();
     const back = this.#putBack(owed);
     if (durable === undefined) this.#answer(back, receipt);
     else
@@ -544,7 +613,10 @@ export class Peer {
 
   #deliver(consumer: Consumer, delivery: Delivery): void {
     this.#session.message(consumer.subscription, delivery, delivery);
+    this.delivered++;
     this.#owner.count('delivered', 1);
+    if (delivery.redelivered) this.#owner.count('redelivered', 1);
+    if (consumer.acked) this.#unsettled++;
     consumer.asked--;
     this.#said();
     if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
@@ -558,7 +630,16 @@ export class Peer {
       this.#choked = true;
       return;
     }
-    const n = Math.min(consumer.window, CREDIT - consumer.asked);
+    let n = Math.min(consumer.window, CREDIT - consumer.asked);
+    if (consumer.acked) {
+      const room = this.#owner.limits.maxUnsettled - this.#unsettled - consumer.asked;
+      if (room <= 0) {
+        if (!this.#sated) this.#owner.reached('maxUnsettled');
+        this.#sated = true;
+        return;
+      }
+      n = Math.min(n, room);
+    }
     consumer.window -= n;
     consumer.asked += n;
     consumer.ready.request(n);
@@ -567,8 +648,25 @@ export class Peer {
   #giveCredit(credits: Map<Consumer, number>): void {
     for (const [consumer, n] of credits) {
       consumer.window += n;
-      if (consumer.open) this.#ask(consumer);
+      if (!consumer.open) continue;
+      this.#unsettled -= n;
+      this.#ask(consumer);
     }
+    if (this.#sated) this.#askAgain();
+  }
+
+  #askAgain(): void {
+    if (this.#unsettled >= this.#owner.limits.maxUnsettled) return;
+    this.#sated = false;
+    for (const consumer of this.#consumers.values()) this.#ask(consumer);
+  }
+
+  // What a subscription owed that has left is nobody's debt.
+  #recount(): void {
+    this.#unsettled = 0;
+    for (const { acked, subscription } of this.#consumers.values())
+      if (acked) this.#unsettled += subscription.owed.size;
+    if (this.#sated) this.#askAgain();
   }
 
   // --- output
@@ -596,6 +694,7 @@ export class Peer {
   }
 
   #write(bytes: Uint8Array): void {
+    this.#owner.count('bytesSent', bytes.length);
     if (!this.channel.write(bytes)) this.#full = true;
   }
 
@@ -662,9 +761,10 @@ export class Peer {
     if (this.#ended) return;
     const known = error instanceof ProtocolError || error instanceof Refusal || error instanceof EngineError;
     if (!known) this.#owner.unexpected(error);
-    this.#owner.count('errors', 1);
     const said = known ? error : { code: 'internal', message: 'the broker failed; its log says how' };
-    this.#session.error({ code: said.code, message: said.message + this.#limitBehind(error) }, receipt);
+    const message = said.message + this.#limitBehind(error);
+    this.#owner.refused(this, error, said.code, message);
+    this.#session.error({ code: said.code, message }, receipt);
     this.#end(closeCode ?? closeCodeOf(error));
   }
 
@@ -701,13 +801,13 @@ export class Peer {
     this.#cancelTimer = this.#owner.schedule(MAX_DEPARTURE_MS, () => this.#end());
   }
 
-  #closed(): void {
+  #closed(end: ChannelEnd): void {
     if (this.#gone) return;
     this.#gone = this.#ending = this.#ended = true;
     this.#cancelTimer?.();
     this.#session.close();
     this.#undo();
-    this.#owner.closed(this);
+    this.#owner.closed(this, end);
     this.#left();
   }
 
@@ -721,6 +821,7 @@ export class Peer {
       for (const { item } of subscription.owed.values()) owed.add(item); // what is enlisted is owed until COMMIT
       this.#leave(subscription);
     }
+    this.#owner.count('returned', owed.size);
     // Now that all have left, so that nothing of it comes back to us.
     this.#putBack([...owed]).catch((error: unknown) => this.#owner.unexpected(error));
     for (const name of this.#router.temporary) this.#owner.discard(name);

@@ -253,6 +253,9 @@ export function durableNameOf(frame: Frame, owner: string, clientId: string | un
 export function selectorOf(frame: Frame, maxLength: number): ((content: Content) => boolean) | undefined {
   const text = frame.get('selector');
   if (text === undefined || text.trim() === '') return undefined;
+  if (text.length > maxLength) {
+    throw new Refusal('limit', `the selector is longer than ${maxLength} characters (maxSelectorBytes)`);
+  }
   try {
     const selector = parseSelector(text, { maxLength });
     return (content) => selector.matches(content.headers);

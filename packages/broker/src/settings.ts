@@ -79,11 +79,11 @@ export const SETTINGS = {
     default: 'stompbox-data',
     say: 'The directory where messages live; `false` keeps them in memory only.',
   },
-  durability: {
+  whenFull: {
     type: 'choice',
-    choices: ['power-cut', 'restart'],
-    default: 'power-cut',
-    say: 'What a confirmed message survives. `restart` does not wait for the disk, only for the operating system.',
+    choices: ['refuse', 'wait', 'drop-oldest'],
+    default: 'refuse',
+    say: 'What becomes of a message for which its queue has no room: its producer gets an ERROR, or waits until there is room, or the messages next in line are given up (`limits.maxQueueMessages`, `limits.maxQueueBytes`).',
   },
   deadLetters: {
     say: 'Messages that were rejected, expired, or delivered too often.',
@@ -104,15 +104,6 @@ export const SETTINGS = {
         default: 'info',
         say: 'The least important that is still told.',
       },
-    },
-  },
-  http: {
-    say: 'Management, `/metrics`, `/healthz`, `/readyz` and the console.',
-    keys: {
-      enabled: { type: 'boolean', default: true, say: 'Whether to listen for HTTP at all.' },
-      host: { type: 'text', default: '127.0.0.1', say: 'The address to listen on.' },
-      port: { type: 'integer', min: 0, max: 65_535, default: 61_680, say: 'The port; 0 takes a free one.' },
-      metrics: { type: 'boolean', default: true, say: 'Whether to answer `/metrics`, for Prometheus.' },
     },
   },
 } as const;

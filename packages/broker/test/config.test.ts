@@ -37,8 +37,9 @@ describe('what it gives', () => {
       tls: { requestClientCertificate: false },
       webSocket: { path: '/stomp', origins: 'same' },
       data: '/etc/stompbox/stompbox-data',
-      durability: 'power-cut',
-      http: { enabled: true, port: 61_680 },
+      whenFull: 'refuse',
+      deadLetters: { prefix: 'dlq.' },
+      log: { level: 'info' },
     });
     expect(configuration.limits).toEqual(resolveLimits());
     expect(configuration.users).toBeUndefined();
@@ -62,10 +63,9 @@ rules:
     mayNot: [send]
     destination: ['>']
 data: false
-durability: restart
+whenFull: drop-oldest
 deadLetters: { prefix: dead. }
 log: { level: debug }
-http: { enabled: false, host: '::1', port: 0, metrics: false }
 limits:
   maxConnections: 5
   maxBodyBytes: 16 MiB
@@ -86,10 +86,9 @@ limits:
         { who: ['@ops', 'ann'], may: ['subscribe', 'manage'], mayNot: ['send'], destination: ['>'] },
       ],
       data: false,
-      durability: 'restart',
+      whenFull: 'drop-oldest',
       deadLetters: { prefix: 'dead.' },
       log: { level: 'debug' },
-      http: { enabled: false, host: '::1', port: 0, metrics: false },
       limits: resolveLimits({
         maxConnections: 5,
         maxBodyBytes: 16_777_216,
@@ -118,9 +117,13 @@ describe('what is refused, with its line', () => {
     ['open: yes', '1: open takes true or false'],
     ['open:', '1: open has no value'],
     ['open: [true]', '1: open takes true or false'],
-    ['http: { port: 65536 }', '1: http.port takes an integer from 0 to 65535'],
-    ['http: { port: 1.5 }', '1: http.port takes an integer from 0 to 65535'],
-    ['http: { port: 5s }', '1: http.port takes an integer from 0 to 65535'],
+    ['limits: { maxQueues: 1.5 }', '1: limits.maxQueues takes an integer from 1 on'],
+    ['limits: { maxQueues: 5s }', '1: limits.maxQueues takes an integer from 1 on'],
+    ["deadLetters: { prefix: '' }", '1: deadLetters.prefix is empty'],
+    [
+      'open: false\nlisten:\n  - tcp://127.0.0.1:0\n  - tcp://0.0.0.0:61613',
+      '4: listen: tcp://0.0.0.0:61613 can be reached from outside and anybody could come in: give users or certificates, listen on 127.0.0.1, or say open: true',
+    ],
     [
       'limits:\n  lingerMs: 5 parsecs',
       '2: limits.lingerMs takes an integer from 0 on (milliseconds, or with one of the units ms, s, min, h, d)',
@@ -129,7 +132,7 @@ describe('what is refused, with its line', () => {
       'limits: { maxBodyBytes: 99999999999TiB }',
       '1: limits.maxBodyBytes takes an integer from 1 on (bytes, or with one of the units B, KiB, MiB, GiB, TiB)',
     ],
-    ['durability: power-cut!', '1: durability takes one of power-cut, restart; did you mean "power-cut"?'],
+    ['whenFull: drop-oldset', '1: whenFull takes one of refuse, wait, drop-oldest; did you mean "drop-oldest"?'],
     ['log: { level: 5 }', '1: log.level takes one of debug, info, warn, error'],
     ['users: 5', '1: users takes the path of a file; put it in quotes'],
     ['data: true', '1: data takes the path of a directory, or false; put it in quotes'],
@@ -168,10 +171,10 @@ describe('what is refused, with its line', () => {
       '2: rules: who takes a text or a list of texts; put it in quotes',
     ],
     [
-      'open: 1\n\nxyzzy: 2\nhttp:\n  port: -1',
+      'open: 1\n\nxyzzy: 2\nlimits:\n  maxQueues: -1',
       '1: open takes true or false',
       '3: there is no "xyzzy"',
-      '5: http.port takes an integer from 0 to 65535',
+      '5: limits.maxQueues takes an integer from 1 on',
     ],
   ];
   test.each(rows)('%j', (text, ...expected) => expect(complaints(text).map((line) => line.trim())).toEqual(expected));
@@ -229,7 +232,7 @@ describe('readConfig', () => {
     await writeUser(join(folder, 'users'), 'app', 'secret', { cost: { ln: 4, r: 8, p: 1 }, groups: ['staff'] });
     writeFileSync(
       path,
-      "listen: tcp://127.0.0.1:0\nusers: users\nrules: [{ who: '@staff', may: send, destination: /queue/a }]\nlimits: { maxQueues: 7 }",
+      "listen: tcp://127.0.0.1:0\nusers: users\nrules: [{ who: '@staff', may: send, destination: /queue/a }]\nlimits: { maxQueues: 7 }\ndata: false",
     );
     const { options, users } = await readConfig(path);
     expect(users?.size).toBe(1);
@@ -248,12 +251,12 @@ describe('readConfig', () => {
     await using broker = await createBroker(options);
     expect(broker.urls[0]).toMatch(/^stomp:\/\/127\.0\.0\.1:\d+$/);
   });
-  test('without users everybody may come in, and only the broker decides whether that is safe', async () => {
+  test('without users everybody may come in, and so beyond loopback nobody may', async () => {
     const path = join(folder, 'open.yaml');
     writeFileSync(path, 'listen: tcp://0.0.0.0:0');
-    const { options } = await readConfig(path);
-    expect(options.authenticate).toBeUndefined();
-    await expect(createBroker(options)).rejects.toThrow('anybody could come in');
+    await expect(readConfig(path)).rejects.toThrow(`${path}:1: listen: tcp://0.0.0.0:0 can be reached`);
+    writeFileSync(path, 'listen: tcp://127.0.0.1:0');
+    expect((await readConfig(path)).options.authenticate).toBeUndefined();
   });
   test('a file that it names and that is not there is told with the line that names it', async () => {
     const path = join(folder, 'missing.yaml');

@@ -81,7 +81,9 @@ describe('a subscriber that does not read', () => {
   test('over TCP: what the broker holds stays flat, the producer is slowed, and nothing is lost', async () => {
     const limits = { maxOutputBytes: 256 * KIB, producersWaitAboveBytes: 512 * KIB };
     const broker = await createBroker({ listen: ['tcp://127.0.0.1:0'], limits });
-    onTestFinished(() => broker.close({ timeoutMs: 1 }));
+    onTestFinished(async () => {
+      await broker.close({ timeoutMs: 1 });
+    });
     const [url = ''] = broker.urls;
     const [slow, producer] = [await rawClient(url), await rawClient(url)];
     await slow.connect('1.2');

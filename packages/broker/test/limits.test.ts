@@ -159,6 +159,7 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
   },
   defaultPrefetch: { instead: 'deliveries stop: queues.test.ts, prefetch' },
   maxPrefetch: { instead: 'it is lowered to the limit: queues.test.ts, prefetch' },
+  maxUnsettled: { instead: 'deliveries stop: operations/limits.test.ts, "a connection that owes …"' },
   maxOutputBytes: { instead: 'deliveries stop, then reading: flow.test.ts' },
   maxQueues: {
     to: 2,
@@ -226,6 +227,32 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
     },
   },
   maxDeliveries: { instead: 'the message is a dead letter: queues.test.ts, "a poison message …"' },
+  redeliveryDelayMs: { instead: 'the message waits: messages.test.ts' },
+  maxRedeliveryDelayMs: { instead: 'the wait is cut: the engine contract' },
+  duplicateWindowMs: { instead: 'the id is forgotten: the engine contract' },
+  maxDuplicateIds: { instead: 'the oldest ids are forgotten: the engine contract' },
+  maxDelayMs: {
+    to: 1_000,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.send('/queue/q', '', { AMQ_SCHEDULED_DELAY: '1000' });
+      client.say('SEND', { destination: '/queue/q', AMQ_SCHEDULED_DELAY: '1001', receipt: 'over' });
+      return client;
+    },
+  },
+  maxSelectorBytes: {
+    to: 20,
+    receipt: 'over',
+    async exceed(at) {
+      const client = await at.client();
+      await client.subscribe('1', '/queue/q', 'auto', { selector: 'a = 1' });
+      client.say('SUBSCRIBE', { id: '2', destination: '/queue/q', selector: `a = '${x(20)}'`, receipt: 'over' });
+      return client;
+    },
+  },
+  windowBytes: { instead: 'messages are read from disk when their turn comes: the engine contract' },
+  maxStoreBytes: { instead: 'needs a disk: operations/limits.test.ts, "a full store …"' },
   minHeartBeatMs: { instead: 'the wish is raised: heart-beats.test.ts' },
   lingerMs: { instead: 'the connection is cut: "a client that does not take our last words …", below' },
 };
@@ -242,6 +269,8 @@ describe('beyond a limit', () => {
       expect(error.get('receipt-id')).toBe(receipt);
       expect(client.frames.filter((frame) => frame.command === 'ERROR').length).toBe(1);
       expect(at.broker.stats().errors).toBeGreaterThan(0);
+      const reached = at.broker.metrics().stompbox_limit_reached_total?.find(({ labels }) => labels.limit === name);
+      expect(reached?.value).toBeGreaterThan(0);
       await bystander.ask('BEGIN', { transaction: 't' });
       expect(at.faults).toEqual([]);
     });
