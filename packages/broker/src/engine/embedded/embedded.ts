@@ -125,7 +125,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #pending = empty();
   #flushing = false; // a turn's end will tell the store
   #committing = false; // `commit` will
-  #recoveredTo = 0; // the highest id from before, where the last process ended without goodbye
+  #recoveredTo = 0; // up to this id, nobody knows what was delivered before a crash
   #beginning: Promise<void> | undefined;
   #begun = true; // a crash from now on will be noticed
   readonly #tellingDuplicates = new Map<string, Promise<void>>(); // ids of producers that the store does not have yet
@@ -165,8 +165,9 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     const known = [...this.#store.facts(Duplicates.facts)].map(([key, at]) => [key, Number(at)] as const);
     for (const [key, at] of known.sort(([, a], [, b]) => a - b)) this.#duplicates.remember(key, at);
-    this.#begun = [...this.#store.facts(STOPPED)].length === 0;
-    if (this.#begun) this.#recoveredTo = this.#store.lastId;
+    const [stopped] = [...this.#store.facts(STOPPED)];
+    this.#begun = stopped === undefined;
+    this.#recoveredTo = stopped === undefined ? this.#store.lastId : Number(stopped[1]);
     this.#armDue();
     if (this.#duplicates.size > 0 || this.#willExpire()) this.#sweepLater();
   }
@@ -509,7 +510,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#cancelSweep?.();
     for (const queue of this.#queues.values()) queue.release();
     this.#topics.release();
-    if (this.#durable) this.#pending.facts.push({ key: STOPPED, value: String(this.time()) });
+    if (this.#durable) this.#pending.facts.push({ key: STOPPED, value: String(this.#recoveredTo) });
     await this.#tell().catch(() => {}); // whoever waited for it has heard
     await this.#store.close();
   }
