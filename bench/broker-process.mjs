@@ -2,6 +2,11 @@
 
 import { createBroker } from '@stompbox/broker';
 
-const broker = await createBroker({ listen: ['tcp://127.0.0.1:0'] });
+const [options = '{}'] = process.argv.slice(2);
+const broker = await createBroker({ listen: ['tcp://127.0.0.1:0'], ...JSON.parse(options) });
 process.on('disconnect', () => process.exit()); // not close(): `--cpu-prof` writes its file at either
+process.on('message', () => {
+  globalThis.gc();
+  process.send({});
+});
 process.send({ url: broker.urls[0] });

@@ -1,15 +1,22 @@
 // load: drives a STOMP 1.2 broker for some seconds, waits until everything has arrived, and prints one line of JSON.
 //
-//   load --port 61613 --destination /queue/a --seconds 2 --size 128 --consumers 1
+//   load --port 61613 --destination /queue/a --seconds 2 --size 128 --producers 1 --consumers 1
 //        --ack auto                        or client-individual: every MESSAGE is acknowledged
-//        --window 1000                     every SEND asks for a receipt, and so many may be outstanding
+//        --persistent true                 every SEND says so
+//        --window 1000                     every SEND asks for a receipt; so many may be outstanding, for each producer
 //        --in-flight 1000                  so many may be on their way to a consumer; 0: no bound
 //        --rate 1000                       messages a second instead of as many as the socket takes
+//        --messages 1000                   so many instead of what `seconds` allow; 0: no bound
 //        --login guest --passcode guest --host /
 //
-// One thread and epoll, one connection that sends and one for each consumer. Sending begins when every consumer has its
+// One thread and epoll, a connection for each producer and each consumer. Sending begins when every consumer has its
 // RECEIPT for SUBSCRIBE. The rate counts deliveries, from the first SEND to the last MESSAGE or RECEIPT. The body begins
 // with the time it was sent. Lines are taken to end with LF, as those of every broker we know do.
+//
+//   --consumers 0   fills: the rate counts what was sent, to the last RECEIPT; it needs a window
+//   --producers 0   drains: `messages` that are there, from the SUBSCRIBE to the RECEIPT for the last ACK
+//
+// With a rate, latencies are p50, p90, p99 from SEND to MESSAGE, and confirm50, … from SEND to RECEIPT; microseconds.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -38,7 +45,7 @@ using Text = std::string_view;
 
 constexpr size_t kReadBytes = 256 * 1024;
 constexpr size_t kWriteBytes = 64 * 1024;  // frames are made ahead up to here
-constexpr double kPatience = 30;           // seconds that the last messages may take
+constexpr double kPatience = 30;           // seconds without a message or receipt that should come
 
 [[noreturn]] void fail(const std::string& what) {
   std::fprintf(stderr, "%s\n", what.c_str());
@@ -64,6 +71,7 @@ struct Options {
   std::map<std::string, std::string> given = {
       {"port", ""},  {"destination", ""}, {"seconds", "2"}, {"size", "128"}, {"consumers", "1"}, {"ack", "auto"},
       {"window", "0"}, {"in-flight", "0"}, {"rate", "0"},   {"login", ""},    {"passcode", ""}, {"host", "/"},
+      {"producers", "1"}, {"messages", "0"}, {"persistent", "false"},
   };
 
   Options(int count, char** words) {
@@ -121,8 +129,9 @@ class Connection {
  public:
   const bool consumes;
   bool ready = false;
+  int64_t unconfirmed = 0;  // SENDs whose receipt has not come
 
-  Connection(int epoll, int port, bool consumes_) : consumes(consumes_), epoll_(epoll), in_(2 * kReadBytes) {
+  Connection(int epoll, int port, bool consumes_) : consumes(consumes_), epoll_(epoll) {
     socket_ = checked(socket(AF_INET, SOCK_STREAM, 0), "socket");
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -157,16 +166,16 @@ class Connection {
   /// Reads once, and calls `take` with every whole frame there is.
   template <typename Take>
   void read(Take take) {
-    if (in_.size() - filled_ < kReadBytes) in_.resize(in_.size() * 2);
-    const ssize_t count = recv(socket_, in_.data() + filled_, in_.size() - filled_, 0);
+    static std::vector<char> in;  // of all connections, which only keep what makes no frame yet
+    if (in.size() < rest_.size() + kReadBytes) in.resize(rest_.size() + kReadBytes);
+    const ssize_t count = recv(socket_, in.data() + rest_.size(), kReadBytes, 0);
     if (count == 0) fail("the broker closed a connection");
     if (count < 0 && errno != EAGAIN) fail_system("recv");
     if (count < 0) return;
-    filled_ += static_cast<size_t>(count);
-    Text bytes(in_.data(), filled_);
+    std::copy(rest_.begin(), rest_.end(), in.begin());
+    Text bytes(in.data(), rest_.size() + static_cast<size_t>(count));
     for (Frame frame; take_frame(bytes, frame);) take(frame);
-    std::memmove(in_.data(), bytes.data(), bytes.size());
-    filled_ = bytes.size();
+    rest_.assign(bytes);
   }
 
  private:
@@ -183,8 +192,7 @@ class Connection {
   bool watched_ = false;
   std::string out_;
   size_t written_ = 0;
-  std::vector<char> in_;
-  size_t filled_ = 0;
+  std::string rest_;
 };
 
 // ---------------------------------------------------------------------------------------------------------------- load
@@ -197,21 +205,26 @@ class Load {
         window_(static_cast<int64_t>(options.number("window"))),
         in_flight_(static_cast<int64_t>(options.number("in-flight"))),
         rate_(options.number("rate")),
-        copies_(options.text("destination").rfind("/topic/", 0) == 0 ? options.number("consumers") : 1),
+        messages_(static_cast<int64_t>(options.number("messages"))),
+        producers_(static_cast<size_t>(options.number("producers"))),
+        consumers_(static_cast<size_t>(options.number("consumers"))),
+        copies_(copies(options)),
         epoll_(checked(epoll_create1(0), "epoll_create1")),
         timer_(checked(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), "timerfd_create")) {
     const size_t size = std::max(sizeof(int64_t), static_cast<size_t>(options.number("size")));
     head_ = "SEND\ndestination:" + options.text("destination") + "\ncontent-length:" + std::to_string(size) + "\n";
+    if (options.text("persistent") == "true") head_ += "persistent:true\n";
     body_.assign(size, 'x');
     body_.push_back('\0');
 
     epoll_event event{};
     event.events = EPOLLIN;
     checked(epoll_ctl(epoll_, EPOLL_CTL_ADD, timer_, &event), "epoll_ctl");
-    const int count = 1 + static_cast<int>(options.number("consumers"));
-    for (int k = 0; k < count; k++) {
+    if (drains() && messages_ == 0) fail("--producers 0 needs --messages");
+    if (consumers_ == 0 && window_ == 0) fail("--consumers 0 needs --window");
+    for (size_t k = 0; k < producers_ + consumers_; k++) {
       const int port = static_cast<int>(options.number("port"));
-      connections_.push_back(std::make_unique<Connection>(epoll_, port, k > 0));
+      connections_.push_back(std::make_unique<Connection>(epoll_, port, k >= producers_));
       say(*connections_.back(), "CONNECT", {{"accept-version", "1.2"}, {"host", options.text("host")},
           {"heart-beat", "0,0"}, {"login", options.text("login")}, {"passcode", options.text("passcode")}});
       connections_.back()->flush(false);
@@ -229,8 +242,9 @@ class Load {
       for (int k = 0; k < count; k++) handle(events[k]);
       const int64_t now = nanoseconds();
       if (begun_ == 0 && all_ready()) begin(now);
-      if (sending() && now - begun_ >= length) ended_ = now;
-      if (now - (ended_ ? ended_ : begun_ ? now : birth) > patience) give_up();
+      if (sending() && (messages_ > 0 ? made_all() : now - begun_ >= length)) ended_ = now;
+      const int64_t waiting = ended_ ? ended_ : begun_ == 0 ? birth : messages_ > 0 ? begun_ : now;
+      if (now - std::max(waiting, last_) > patience) give_up();
     }
   }
 
@@ -239,19 +253,29 @@ class Load {
     rusage used{};
     getrusage(RUSAGE_SELF, &used);
     const double cpu = seconds_of(used.ru_utime) + seconds_of(used.ru_stime) - cpu_before_;
+    const long long done = consumers_ == 0 ? sent_ : received_;
     std::printf("{\"sent\":%lld,\"received\":%lld,\"seconds\":%.3f,\"perSecond\":%.1f,\"busy\":%.2f", sent_, received_,
-                seconds, static_cast<double>(received_) / seconds, cpu / seconds);
-    if (!latencies_.empty()) {
-      std::sort(latencies_.begin(), latencies_.end());
-      for (const int percent : {50, 90, 99})
-        std::printf(",\"p%d\":%.1f", percent,
-                    static_cast<double>(latencies_[latencies_.size() * static_cast<size_t>(percent) / 100]) / 1e3);
-    }
+                seconds, static_cast<double>(done) / seconds, cpu / seconds);
+    print_percentiles("p", latencies_);
+    print_percentiles("confirm", confirmations_);
     std::printf("}\n");
   }
 
  private:
   using Headers = std::vector<std::pair<Text, Text>>;
+
+  static int64_t copies(const Options& options) {
+    const bool shared = options.number("consumers") == 0 || options.text("destination").rfind("/topic/", 0) != 0;
+    return shared ? 1 : static_cast<int64_t>(options.number("consumers"));
+  }
+
+  static void print_percentiles(const char* name, std::vector<int64_t>& all) {
+    std::sort(all.begin(), all.end());
+    if (all.empty()) return;
+    for (const int percent : {50, 90, 99})
+      std::printf(",\"%s%d\":%.1f", name, percent,
+                  static_cast<double>(all[all.size() * static_cast<size_t>(percent) / 100]) / 1e3);
+  }
 
   static double seconds_of(const timeval& time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
@@ -265,10 +289,11 @@ class Load {
     out.append("\n\0", 2);
   }
 
-  Connection& producer() { return *connections_.front(); }
+  bool drains() const { return producers_ == 0; }
+  bool made_all() const { return drains() || sent_ >= messages_; }
   bool sending() const { return begun_ != 0 && ended_ == 0; }
-  bool may_send() const {
-    return sending() && (window_ == 0 || sent_ - receipts_ < window_) &&
+  bool may_send(const Connection& producer) const {
+    return sending() && (messages_ == 0 || sent_ < messages_) && (window_ == 0 || producer.unconfirmed < window_) &&
            (in_flight_ == 0 || sent_ - received_ / copies_ < in_flight_);
   }
 
@@ -277,15 +302,16 @@ class Load {
   }
 
   bool finished() const {
-    return ended_ != 0 && received_ == sent_ * copies_ && (window_ == 0 || receipts_ == sent_);
+    if (drains()) return received_ == messages_ && (!acknowledges_ || receipts_ == 1);
+    return ended_ != 0 && (consumers_ == 0 || received_ == sent_ * copies_) && (window_ == 0 || receipts_ == sent_);
   }
 
   void begin(int64_t now) {
     rusage used{};
     getrusage(RUSAGE_SELF, &used);
     cpu_before_ = seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
-    begun_ = now;
-    if (rate_ == 0) return send_ahead();
+    begun_ = drains() ? asked_ : now;
+    if (rate_ == 0) return send_ahead_all();
     itimerspec ticks{};
     ticks.it_interval.tv_nsec = ticks.it_value.tv_nsec = static_cast<long>(1e9 / std::max(rate_, 2.0));
     checked(timerfd_settime(timer_, 0, &ticks, nullptr), "timerfd_settime");
@@ -297,43 +323,57 @@ class Load {
     if (event.events & ~static_cast<uint32_t>(EPOLLOUT))
       connection.read([&](const Frame& frame) { take(connection, frame); });
     if (connection.consumes) connection.flush(false);
-    if (rate_ == 0) send_ahead();
+    if (rate_ > 0) return;
+    if (connection.consumes) send_ahead_all();
+    else send_ahead(connection);
   }
 
-  void send_ahead() {
-    while (may_send() && producer().pending() < kWriteBytes) send_one();
-    producer().flush(may_send());
+  void send_ahead_all() {
+    for (size_t k = 0; k < producers_; k++) send_ahead(*connections_[k]);
+  }
+
+  void send_ahead(Connection& producer) {
+    while (may_send(producer) && producer.pending() < kWriteBytes) send_one(producer);
+    producer.flush(may_send(producer));
   }
 
   void tick() {
     uint64_t due = 0;
     if (::read(timer_, &due, sizeof due) < 0) return;
-    for (; due > 0 && may_send(); due--) send_one();
-    producer().flush(false);
+    for (; due > 0; due--) {
+      Connection& producer = *connections_[next_++ % producers_];
+      if (may_send(producer)) send_one(producer);
+      producer.flush(false);
+    }
   }
 
-  void send_one() {
-    std::string& out = producer().out();
+  void send_one(Connection& producer) {
+    std::string& out = producer.out();
     out.append(head_);
     if (window_ > 0) out.append("receipt:").append(std::to_string(sent_)).push_back('\n');
     out.push_back('\n');
     const int64_t now = rate_ > 0 ? nanoseconds() : 0;
     std::memcpy(body_.data(), &now, sizeof now);
     out.append(body_);
+    if (rate_ > 0) times_.push_back(now);
+    if (window_ > 0) producer.unconfirmed++;
     sent_++;
   }
 
   void take(Connection& connection, const Frame& frame) {
     if (frame.command == "MESSAGE") return take_message(connection, frame);
     if (frame.command == "CONNECTED" && connection.consumes) {
+      if (asked_ == 0) asked_ = nanoseconds();
       say(connection, "SUBSCRIBE", {{"id", "0"}, {"destination", options_.text("destination")},
           {"ack", options_.text("ack")}, {"prefetch-count", "1000"}, {"activemq.prefetchSize", "1000"},
           {"receipt", "subscribed"}});
-    } else if (frame.command == "CONNECTED" || (frame.command == "RECEIPT" && connection.consumes)) {
+    } else if (frame.command == "CONNECTED" || frame.header("receipt-id") == "subscribed") {
       connection.ready = true;
     } else if (frame.command == "RECEIPT") {
       receipts_++;
+      connection.unconfirmed--;
       last_ = nanoseconds();
+      if (rate_ > 0) confirmations_.push_back(last_ - times_[std::strtoul(frame.header("receipt-id").data(), nullptr, 10)]);
     } else {
       fail("the broker said " + std::string(frame.command) + ": " + std::string(frame.header("message")));
     }
@@ -348,12 +388,14 @@ class Load {
       std::memcpy(&then, frame.body.data(), sizeof then);
       latencies_.push_back(last_ - then);
     }
-    if (acknowledges_) say(connection, "ACK", {{"id", frame.header("ack")}});
+    const bool last = drains() && received_ == messages_;
+    if (acknowledges_) say(connection, "ACK", {{"id", frame.header("ack")}, {"receipt", last ? "last" : ""}});
   }
 
   [[noreturn]] void give_up() const {
     if (begun_ == 0) fail("the broker did not accept the connections in time");
-    fail("of " + std::to_string(sent_ * copies_) + " messages " + std::to_string(received_) + " arrived");
+    fail("of " + std::to_string(drains() ? messages_ : sent_ * copies_) + " messages " + std::to_string(received_) +
+         " arrived, and " + std::to_string(receipts_) + " receipts");
   }
 
   const Options& options_;
@@ -361,14 +403,17 @@ class Load {
   const int64_t window_;
   const int64_t in_flight_;
   const double rate_;
+  const int64_t messages_;
+  const size_t producers_, consumers_;
   const int64_t copies_;
   const int epoll_;
   const int timer_;
   std::string head_, body_;
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<int64_t> latencies_;
+  std::vector<int64_t> latencies_, confirmations_, times_;
+  size_t next_ = 0;
   long long sent_ = 0, received_ = 0, receipts_ = 0;
-  int64_t begun_ = 0, ended_ = 0, last_ = 0;
+  int64_t asked_ = 0, begun_ = 0, ended_ = 0, last_ = 0;
   double cpu_before_ = 0;
 };
 
