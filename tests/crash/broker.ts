@@ -1,9 +1,10 @@
 // A broker as a process of its own: `broker <data directory> <URL to listen on> <limits as JSON>`.
+// What fails inside goes to stderr.
 //
 // Lines on stdout: first where it listens, or why it does not; then an answer to each line on stdin. `inspect` shows what
 // is there, `stop` closes it in order. It goes when its stdin ends, so it never outlives whoever started it.
 
-import { argv, exit, stdin, stdout } from 'node:process';
+import { argv, exit, stderr, stdin, stdout } from 'node:process';
 import { createInterface } from 'node:readline';
 import { createBroker } from '@stompbox/broker';
 
@@ -16,7 +17,12 @@ function say(what: unknown): Promise<void> {
 const lines = createInterface({ input: stdin });
 lines.on('close', () => exit(0));
 try {
-  const broker = await createBroker({ data, listen: [url], limits: JSON.parse(limits) });
+  const broker = await createBroker({
+    data,
+    listen: [url],
+    limits: JSON.parse(limits),
+    onFault: (error) => void stderr.write(`${error}\n`),
+  });
   lines.on('line', async (line) => {
     const { inspect } = broker;
     if (line === 'inspect') await say({ queues: inspect.queues(), bytes: inspect.bytes });

@@ -160,6 +160,11 @@ export function opened(broker: BrokerProcess | Refused): BrokerProcess {
   throw new Error(`${broker.name} ${broker.code}: ${broker.message}`);
 }
 
+/** Messages and bytes. */
+export function heldBy({ queues, bytes }: View): number {
+  return queues.reduce((sum, { waiting, unsettled }) => sum + waiting + unsettled, bytes);
+}
+
 /** A folder that is gone at the end of the test. */
 export function folder(onTestFinished: (clear: () => void) => void): string {
   const dir = mkdtempSync(join(tmpdir(), 'stompbox-crash-'));
