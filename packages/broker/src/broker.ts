@@ -67,6 +67,8 @@ export interface BrokerOptions {
   readonly log?: Logger;
   /** The least important that `log` hears; `info` unless given. */
   readonly logLevel?: LogLevel;
+  /** Sentences about the configuration for the log: `readConfig` has found them. */
+  readonly warnings?: readonly string[];
   /** Hears of failures inside the broker, and of connections that never became one, as errors. */
   readonly onFault?: (error: unknown) => void;
   readonly clock?: Clock;
@@ -80,7 +82,7 @@ export interface BrokerStats extends Readonly<Record<Counted, number>> {
 }
 
 /** What `reload` takes; what is not given stays as it is. */
-export type Reloaded = Pick<BrokerOptions, 'tls' | 'authenticate' | 'authorize'>;
+export type Reloaded = Pick<BrokerOptions, 'tls' | 'authenticate' | 'authorize' | 'warnings'>;
 
 /** What `close` left behind. */
 export interface Leftover {
@@ -262,7 +264,12 @@ class EmbeddedBroker implements Broker, PeerOwner {
       await this.close();
       throw error;
     }
+    this.#warn(this.#options.warnings);
     this.#log('broker-started', { urls: this.urls, server: this.server });
+  }
+
+  #warn(warnings: readonly string[] = []): void {
+    for (const warning of warnings) this.#log('configuration-warning', { warning });
   }
 
   get urls(): readonly string[] {
@@ -295,7 +302,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
     });
   }
 
-  reload({ tls, authenticate, authorize }: Reloaded): void {
+  reload({ tls, authenticate, authorize, warnings }: Reloaded): void {
     try {
       if (tls) for (const { renew } of this.#listeners) renew?.(tls); // the first one throws if any does
     } catch (error) {
@@ -307,6 +314,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
       this.#authorize = authorize;
       for (const peer of this.#peers.values()) peer.forgetPermissions();
     }
+    this.#warn(warnings);
     const changed = Object.entries({ tls, authenticate, authorize }).filter(([, value]) => value !== undefined);
     this.#log('configuration-reloaded', { what: changed.map(([name]) => name) });
   }

@@ -33,7 +33,7 @@ const MAX_BYTES = 1024 * 1024;
 
 /**
  * Reads a configuration file and the files it names. Rejects with FileError: everything that is wrong, with its line.
- * `onWarning` hears sentences about what works and should not be so.
+ * `onWarning` hears sentences about what works and should not be so; the broker's log is told of them, too.
  */
 export async function readConfig(
   path: string,
@@ -49,9 +49,16 @@ export async function readConfig(
     throw new FileError(path, [{ line: lineOf(name), sentence: `${name}: ${reasonOf(cause)}` }], { cause });
   };
   const tls = await readTls(configuration, at);
+  const warnings: string[] = [];
+  const onWarning = (sentence: string) => {
+    warnings.push(sentence);
+    options.onWarning?.(sentence);
+  };
   const users =
-    configuration.users === undefined ? undefined : await usersFile(configuration.users, options).catch(at('users'));
-  return { configuration, options: brokerOptions(configuration, tls, users), users };
+    configuration.users === undefined
+      ? undefined
+      : await usersFile(configuration.users, { onWarning }).catch(at('users'));
+  return { configuration, options: { ...brokerOptions(configuration, tls, users), warnings }, users };
 }
 
 /**
