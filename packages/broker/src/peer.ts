@@ -121,7 +121,7 @@ interface Batch extends Pick<Transaction, 'credits'> {
 }
 
 /** What a SUBSCRIBE asks for besides a place. */
-type Wishes = Pick<SubscriptionRequest, 'selects' | 'exclusive' | 'browse' | 'durable'>;
+type Wishes = Pick<SubscriptionRequest, 'selects' | 'selector' | 'exclusive' | 'browse' | 'durable'>;
 
 /** What to do when work was refused, where `at` says; answers the receipt that the refused frame had asked for. */
 type Failed = (at: number | undefined) => string | undefined;
@@ -507,18 +507,20 @@ export class Peer {
   #subscribe(frame: Frame, subscription: ServerSubscription<Delivery>, receipt: string | undefined): void {
     const destination = this.#router.subscribe(frame, subscription.destination);
     const { limits } = this.#owner;
-    const window = subscription.ack === 'auto' ? Number.POSITIVE_INFINITY : prefetchOf(frame, limits);
+    const browse = destination.kind === 'queue' && wantsBrowsing(frame);
+    const isUnbounded = subscription.ack === 'auto' || browse; // nobody has to settle a copy
+    const window = isUnbounded ? Number.POSITIVE_INFINITY : prefetchOf(frame, limits);
     const wishes: Wishes = {
-      selects: selectorOf(frame, limits.maxSelectorBytes),
+      ...selectorOf(frame, limits.maxSelectorBytes),
       exclusive: wantsExclusive(frame),
-      browse: destination.kind === 'queue' && wantsBrowsing(frame),
-      durable: destination.kind === 'topic' ? this.#durableName(frame) : undefined,
+      browse,
+      durable: destination.kind === 'topic' ? this.#durableName(frame, subscription.destination) : undefined,
     };
     this.#start(this.#open(subscription, destination, window, wishes), receipt);
   }
 
-  #durableName(frame: Frame): string | undefined {
-    return durableNameOf(frame, this.#identity?.name ?? '', this.#clientId);
+  #durableName(frame: Frame, destination: string): string | undefined {
+    return durableNameOf(frame, this.#identity?.name ?? '', this.#clientId, destination);
   }
 
   #open(
@@ -567,10 +569,10 @@ export class Peer {
     owed: Delivery[],
     receipt: string | undefined,
   ): void {
-    const durable = this.#durableName(frame);
-    this.#leave(subscription);
+    const durable = this.#durableName(frame, subscription.destination);
+    const left = this.#leave(subscription);
     this.#recount();
-    const back = this.#putBack(owed);
+    const back = Promise.all([this.#putBack(owed), left]);
     if (durable === undefined) this.#answer(back, receipt);
     else
       this.#answer(
@@ -580,13 +582,14 @@ export class Peer {
   }
 
   // A feed that may deliver is closed at once: nothing can be delivered to a subscription that has ended.
-  #leave(subscription: ServerSubscription<Delivery>): void {
+  #leave(subscription: ServerSubscription<Delivery>): Promise<void> {
     const consumer = this.#consumers.get(subscription);
-    if (consumer === undefined) return;
+    if (consumer === undefined) return DONE;
     this.#consumers.delete(subscription);
     consumer.open = false;
-    if (consumer.ready !== undefined) consumer.ready.close();
-    else void consumer.feed.then((feed) => feed.close()).catch(() => {}); // it never opened, and SUBSCRIBE was told
+    if (consumer.ready === undefined) return consumer.feed.then((feed) => feed.close()).catch(() => {}); // it never opened, and SUBSCRIBE was told
+    consumer.ready.close();
+    return DONE;
   }
 
   // The subscription that answers to `reply-to:/temp-queue/x` arrive on, unless the client has made one (conformance 6.6).
@@ -819,7 +822,7 @@ export class Peer {
     this.#transactions.clear();
     for (const [subscription] of this.#consumers) {
       for (const { item } of subscription.owed.values()) owed.add(item); // what is enlisted is owed until COMMIT
-      this.#leave(subscription);
+      void this.#leave(subscription);
     }
     this.#owner.count('returned', owed.size);
     // Now that all have left, so that nothing of it comes back to us.

@@ -31,6 +31,8 @@ const REMEMBERED = 1024;
 const TEMP = '/temp-queue/';
 const REMOTE = '/remote-temp-queue/';
 
+const MAX_DUPLICATE_ID_LENGTH = 256;
+
 // Not the consumer's business, or not the producer's to say (F-03, X-13).
 const RESERVED = [
   'ack',
@@ -134,8 +136,10 @@ export class Router {
     const delay = headers.get('AMQ_SCHEDULED_DELAY');
     const time = headers.get('AMQ_SCHEDULED_TIME');
     const persistent = headers.get('persistent');
-    const group = headers.get('JMSXGroupID');
-    const duplicateId = headers.get('duplicate-id') ?? headers.get('_AMQ_DUPL_ID');
+    const group = headers.get('JMSXGroupID') || undefined;
+    const duplicateId = headers.get('duplicate-id') || headers.get('_AMQ_DUPL_ID') || undefined;
+    if (duplicateId !== undefined && duplicateId.length > MAX_DUPLICATE_ID_LENGTH)
+      throw new Refusal('limit', `the id against duplicates is longer than ${MAX_DUPLICATE_ID_LENGTH} characters`);
     if ((priority ?? expires ?? expiration ?? delay ?? time ?? persistent ?? group ?? duplicateId) === undefined) {
       return PLAIN;
     }
@@ -143,7 +147,8 @@ export class Router {
       throw new Refusal('bad-header', `priority ${quote(priority)} is not 0 to 9`);
     const now = this.#options.time();
     let expiresAt = expires === undefined ? 0 : milliseconds('expires', expires);
-    if (expiration !== undefined) expiresAt = now + Math.max(1, milliseconds('expiration', expiration)); // X-71: it wins
+    if (expiration !== undefined)
+      expiresAt = Math.min(LATEST, now + Math.max(1, milliseconds('expiration', expiration))); // X-71: it wins
     let dueAt = time === undefined ? 0 : milliseconds('AMQ_SCHEDULED_TIME', time);
     if (delay !== undefined) dueAt = now + milliseconds('AMQ_SCHEDULED_DELAY', delay);
     if (dueAt > now + this.#options.maxDelayMs)
@@ -196,6 +201,7 @@ export class Router {
 // What brokers call the same thing (conformance 6.6); the first that is there counts.
 const PREFETCH = ['prefetch-count', 'activemq.prefetchSize'];
 const EXCLUSIVE = ['exclusive', 'activemq.exclusive'];
+const MAX_DURABLE_NAME_BYTES = 900;
 const SUBSCRIPTION_NAME = ['durable-subscription-name', 'durable-subscriber-name', 'activemq.subscriptionName'];
 
 /** A header under any of its names. */
@@ -211,17 +217,28 @@ function isTrue(value: string | undefined): boolean {
   return value?.toLowerCase() === 'true';
 }
 
+const LATEST = 2 ** 48 - 1; // in the year 10889; stores count no further
+
+// A `long` of Java, perhaps; what comes after the end of all times is as good as that.
 function milliseconds(name: string, value: string): number {
-  if (!/^\d{1,15}$/.test(value))
+  if (!/^\d{1,19}$/.test(value))
     throw new Refusal('bad-header', `${name} ${quote(value)} is no number of milliseconds`);
-  return Number(value);
+  return Math.min(Number(value), LATEST);
 }
 
-/** How many unsettled deliveries a SUBSCRIBE allows, in the words of RabbitMQ, ActiveMQ or Artemis. Throws Refusal. */
+/**
+ * How many unsettled deliveries a SUBSCRIBE allows, in the words of RabbitMQ (0: no limit), ActiveMQ or Artemis (bytes; 0:
+ * one at a time, -1: no limit). Throws Refusal.
+ */
 export function prefetchOf(frame: Frame, limits: { defaultPrefetch: number; maxPrefetch: number }): number {
   const text = firstOf(frame, PREFETCH);
-  if (text === undefined) return frame.get('consumer-window-size') === '0' ? 1 : limits.defaultPrefetch; // Artemis counts bytes
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Refusal('bad-header', `prefetch ${quote(text)} is no positive integer`);
+  if (text === undefined) {
+    const window = frame.get('consumer-window-size');
+    if (window === '0') return 1;
+    return window === '-1' ? limits.maxPrefetch : limits.defaultPrefetch;
+  }
+  if (!/^\d{1,9}$/.test(text)) throw new Refusal('bad-header', `prefetch ${quote(text)} is no number of messages`);
+  if (Number(text) === 0) return frame.get('prefetch-count') === undefined ? 1 : limits.maxPrefetch;
   return Math.min(Number(text), limits.maxPrefetch);
 }
 
@@ -237,28 +254,49 @@ export function wantsBrowsing(frame: Frame): boolean {
  * The name of the durable topic subscription that a SUBSCRIBE asks for, or that an UNSUBSCRIBE ends: ActiveMQ and Artemis
  * name it within a client id, RabbitMQ by the id of the subscription. Undefined where none is meant. Throws Refusal.
  */
-export function durableNameOf(frame: Frame, owner: string, clientId: string | undefined): string | undefined {
-  const name = firstOf(frame, SUBSCRIPTION_NAME);
+export function durableNameOf(
+  frame: Frame,
+  owner: string,
+  clientId: string | undefined,
+  destination: string,
+): string | undefined {
+  const name = subscriptionNameOf(frame);
   if (name !== undefined) {
     if (!clientId) throw new Refusal('bad-header', 'a durable subscription needs a client-id in CONNECT');
-    return `${owner}/${clientId}/${name}`;
+    return joined(owner, clientId, name);
   }
   if (!isTrue(frame.get('durable')) && !isTrue(frame.get('persistent'))) return undefined;
   const id = frame.get('id');
   if (!id) throw new Refusal('bad-header', 'a durable subscription needs an id');
-  return `${owner}/${clientId ?? ''}/${id}`;
+  return joined(owner, clientId ?? '', destination, id); // RabbitMQ takes the same id for another topic as another name
 }
 
-/** What a SUBSCRIBE selects, or undefined: everything. Throws Refusal. */
-export function selectorOf(frame: Frame, maxLength: number): ((content: Content) => boolean) | undefined {
+/** The name of a durable subscription in the words of ActiveMQ and Artemis. */
+export function subscriptionNameOf(frame: Frame): string | undefined {
+  return firstOf(frame, SUBSCRIPTION_NAME) || undefined;
+}
+
+// Whatever the parts hold: one user's subscription is never another's.
+function joined(...parts: string[]): string {
+  const name = parts.map((part) => part.replace(/[%/]/g, encodeURIComponent)).join('/');
+  if (Buffer.byteLength(name) > MAX_DURABLE_NAME_BYTES)
+    throw new Refusal('limit', `the name of the durable subscription is longer than ${MAX_DURABLE_NAME_BYTES} bytes`);
+  return name;
+}
+
+/** What a SUBSCRIBE selects; nothing said selects everything. Throws Refusal. */
+export function selectorOf(
+  frame: Frame,
+  maxLength: number,
+): { readonly selector?: string; readonly selects?: (content: Content) => boolean } {
   const text = frame.get('selector');
-  if (text === undefined || text.trim() === '') return undefined;
+  if (text === undefined || text.trim() === '') return {};
   if (text.length > maxLength) {
     throw new Refusal('limit', `the selector is longer than ${maxLength} characters (maxSelectorBytes)`);
   }
   try {
     const selector = parseSelector(text, { maxLength });
-    return (content) => selector.matches(content.headers);
+    return { selector: text, selects: (content) => selector.matches(content.headers) };
   } catch (cause) {
     if (!(cause instanceof SelectorError)) throw cause;
     throw new Refusal('bad-header', `the selector is wrong: ${cause.message}`, { cause });

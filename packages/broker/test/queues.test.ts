@@ -293,8 +293,8 @@ describe('prefetch (M-91)', () => {
     expect(await client.bodies(3)).toEqual([...'abc']);
   });
 
-  test('that is no positive number is an ERROR', async () => {
-    for (const value of ['0', '-1', 'x', '', '1e3', '9999999999']) {
+  test('that is no number is an ERROR', async () => {
+    for (const value of ['-1', 'x', '', '1e3', '9999999999']) {
       const at = await place();
       const client = await at.client();
       client.say('SUBSCRIBE', {

@@ -88,6 +88,8 @@ export interface SubscriptionRequest {
   readonly acknowledged: boolean;
   /** Whether it wants a message; everything unless given. */
   readonly selects?: ((content: Content) => boolean) | undefined;
+  /** The text of `selects`: a durable subscription goes on selecting while nobody is there. */
+  readonly selector?: string | undefined;
   /** A queue: nobody else gets anything while this one is there. */
   readonly exclusive?: boolean | undefined;
   /** A queue: what waits now is delivered without leaving, then a message with `browser:end`. */

@@ -26,7 +26,8 @@ describe('the engine on LMDB', () => {
   const cases = engineContract(
     async (settings, schedule) => {
       const store = await lmdbStore({ dir: join(root, String(++made)) });
-      return new EmbeddedEngine({ ...resolveLimits(), ...settings, schedule, time }, store);
+      const { maxMemoryBytes: maxStoreBytes = Number.MAX_SAFE_INTEGER } = settings;
+      return new EmbeddedEngine({ ...resolveLimits(), ...settings, maxStoreBytes, schedule, time }, store);
     },
     {
       skips: {

@@ -31,6 +31,8 @@ export class Kept implements Delivery {
   recovered = false;
   /** Not its business; to be told of it; told; keeps it. */
   stored: 'no' | 'pending' | 'told' | 'yes' = 'no';
+  /** The redeliveries that the store knows of. */
+  counted = 0;
   /** The consumer that must settle it now. */
   holder: object | undefined = undefined;
   /** The consumer that gave it back last. */
@@ -54,6 +56,10 @@ export class Kept implements Delivery {
 
   get bytes(): number {
     return weightOf(this.content);
+  }
+  /** The store has it, and as it is. */
+  get isInStore(): boolean {
+    return this.stored === 'yes' && this.counted === this.redeliveries;
   }
   get redelivered(): boolean {
     return this.redeliveries > 0 || this.recovered;

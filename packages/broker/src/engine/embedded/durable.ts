@@ -1,13 +1,18 @@
 // Durable topic subscriptions: a name and a pattern that gather messages in a queue of
 // their own while nobody is there, and as long as nobody forgets them.
 
+import type { Content } from '@stompbox/protocol';
 import { matches, type Pattern, parsePattern } from '../../pattern.ts';
 import type { Queue } from './queue.ts';
+import { parseSelector } from './selector.ts';
 
 export interface Durable {
   readonly name: string;
   /** As it was subscribed to, with its prefix. */
   readonly text: string;
+  /** Only what it selects is gathered. */
+  readonly selector: string | undefined;
+  readonly selects: ((content: Content) => boolean) | undefined;
   readonly pattern: Pattern;
   readonly queue: Queue;
   connected: boolean;
@@ -38,8 +43,12 @@ export class Durables {
     return this.#byName.get(name);
   }
 
-  add(name: string, topic: string, text: string, queue: Queue): Durable {
-    const durable: Durable = { name, text, pattern: parsePattern(topic), queue, connected: false };
+  /** Throws SelectorError. */
+  add(name: string, text: string, selector: string | undefined, queue: Queue): Durable {
+    const parsed = selector === undefined ? undefined : parseSelector(selector, { maxLength: selector.length });
+    const selects = parsed && ((content: Content) => parsed.matches(content.headers));
+    const pattern = parsePattern(text.replace(/^\/topic\//, ''));
+    const durable: Durable = { name, text, selector, selects, pattern, queue, connected: false };
     this.#byName.set(name, durable);
     this.#byTopic.clear();
     return durable;
@@ -64,8 +73,14 @@ export class Durables {
   }
 
   /** What the store must know to make it again: `factOf` and `readFact` are each other's inverse. */
-  static factOf(name: string, text: string): { key: string; value: string } {
-    return { key: FACT + name, value: text };
+  static factOf({ name, text, selector }: Pick<Durable, 'name' | 'text' | 'selector'>): { key: string; value: string } {
+    return { key: FACT + name, value: selector === undefined ? text : `${text}\n${selector}` };
+  }
+  static readFact(value: string): { topic: string; selector: string | undefined } {
+    const at = value.indexOf('\n'); // no destination holds one
+    return at < 0
+      ? { topic: value, selector: undefined }
+      : { topic: value.slice(0, at), selector: value.slice(at + 1) };
   }
   static readonly facts: string = FACT;
 }

@@ -78,11 +78,16 @@ interface Load {
   bytes: number;
 }
 
+interface Gone {
+  readonly queue: Queue;
+  readonly kept: Kept;
+}
+
 /** What the store is to be told, as far as it is known. */
 interface Pending {
   append: { readonly queue: Queue; readonly kept: Kept }[];
-  settle: MessageKey[];
-  redelivered: (MessageKey & { redeliveries: number })[];
+  settle: Gone[];
+  redelivered: (Gone & { readonly redeliveries: number })[];
   schedule: NonNullable<Change['schedule']>[number][];
   unschedule: NonNullable<Change['unschedule']>[number][];
   facts: { key: string; value: string | undefined }[];
@@ -99,7 +104,7 @@ const ABOUT_THE_DEATH = new NameSet([
   'dead-letter-time',
   'delivery-count',
 ]);
-const BROWSED_AT_MOST = 10_000;
+const BROWSED_AT_ONCE = { messages: 100, bytes: 262_144 };
 const SWEEP_MS = 1_000;
 const SWEPT_AT_ONCE = 1_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -132,6 +137,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #firstOnes: Promise<void>[] = []; // whose duplicates are in the work at hand
   #bytes = 0; // of all messages, wherever they are
   #memoryBytes = 0; // of those that are nowhere else
+  #toldBytes = 0; // on their way to the store
+  #releasing = false; // what is due is on its way from the schedule to its queues
   #nextId: number;
   #closed = false;
   #cancelDue: (() => void) | undefined;
@@ -161,7 +168,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     for (const { queue, messages, bytes } of this.#store.queues()) this.#queue(queue).recover(messages, bytes);
     for (const [key, text] of this.#store.facts(Durables.facts)) {
       const name = key.slice(Durables.facts.length);
-      this.#durables.add(name, topicOf(text), text, this.#queue(durableQueueName(name)));
+      const { topic, selector } = Durables.readFact(text);
+      this.#durables.add(name, topic, selector, this.#queue(durableQueueName(name)));
     }
     const known = [...this.#store.facts(Duplicates.facts)].map(([key, at]) => [key, Number(at)] as const);
     for (const [key, at] of known.sort(([, a], [, b]) => a - b)) this.#duplicates.remember(key, at);
@@ -221,11 +229,14 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     const persistent = settlements.length > 0 || sends.some(({ attributes }) => attributes?.persistent !== false);
     const told = this.#withFirstOnes(this.#tell());
-    told.catch(() => {}); // not everybody waits for it
-    if (refused !== undefined) return Promise.reject(refused);
+    if (told !== DONE) told.catch(() => {}); // not everybody waits for it
+    if (refused !== undefined) return told.then(() => Promise.reject(refused)); // what came before it stands, once it is kept
     const still = [...behind].filter((one) => one.isBehind); // what was delivered since may have made room
-    if (still.length === 0) return persistent ? told : DONE;
-    return Promise.all([persistent ? told : DONE, ...still.map((one) => one.eased())]).then(() => {});
+    // Who does not wait for the disk must not be ever further ahead of it.
+    const waits = persistent || this.#toldBytes > this.#options.producersWaitAboveBytes;
+    const kept = persistent ? told : waits ? told.catch(() => {}) : DONE;
+    if (still.length === 0) return kept;
+    return Promise.all([kept, ...still.map((one) => one.eased())]).then(() => {});
   }
 
   #settle(settlements: readonly Settlement[]): void {
@@ -289,9 +300,10 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     attributes: Attributes,
     behind: Set<Queue | TopicSubscriber>,
   ): void {
-    for (const { queue } of this.#durables.of(topic)) this.#enqueue(queue, text, content, attributes);
+    for (const { queue, selects } of this.#durables.of(topic))
+      if (selects?.(content) !== false) this.#enqueue(queue, text, content, attributes);
     const subscribers = this.#topics.subscribers(topic);
-    if (subscribers.length === 0) return;
+    if (subscribers.length === 0 || (attributes.expiresAt > 0 && attributes.expiresAt <= this.time())) return;
     const kept = new Kept(this.#nextId++, text, content, NOBODY, attributes);
     for (const subscriber of subscribers) {
       subscriber.add(kept);
@@ -346,9 +358,19 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   }
 
   // Refuses what would break a limit: on top of what is here, `ahead` for the same queue and `all` for any.
-  #admit({ destination, content }: Send, at: number, ahead: Load, all: Load, newQueues: number): void {
-    if (destination.kind === 'topic') return;
-    const { maxQueueBytes, maxQueueMessages, maxMemoryBytes, maxQueues } = this.#options;
+  #admit(
+    { destination, content, attributes = PLAIN }: Send,
+    at: number,
+    ahead: Load,
+    all: Load,
+    newQueues: number,
+  ): void {
+    if (destination.kind === 'topic') {
+      if (attributes.dueAt > 0 || this.#durables.of(destination.name).length > 0)
+        this.#admitBytes(this.#durable, all.bytes + weightOf(content), at);
+      return;
+    }
+    const { maxQueueBytes, maxQueueMessages, maxQueues } = this.#options;
     const { name, text } = destination;
     const queue = this.#queues.get(name);
     const bytes = weightOf(content);
@@ -362,22 +384,28 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const staysBytes = this.#whenFull === 'refuse' ? (queue?.bytes ?? 0) : 0;
     if (!isWaiting && staysBytes + ahead.bytes + bytes > maxQueueBytes)
       throw new EngineError('queue-full', `${text} has room for ${maxQueueBytes} bytes (maxQueueBytes)`, at);
-    if (queue !== undefined && this.#keeps(queue)) {
-      if (this.#bytes - this.#memoryBytes + all.bytes + bytes > this.#options.maxStoreBytes)
+    this.#admitBytes(this.#keepsNamed(name), all.bytes + bytes, at);
+  }
+
+  // What waits for its time, and a topic's durable subscriptions, have no other limit.
+  #admitBytes(stored: boolean, bytes: number, at: number): void {
+    const scheduled = this.#store.scheduled.bytes;
+    const { maxMemoryBytes } = this.#options;
+    if (stored) {
+      if (this.#bytes - this.#memoryBytes + scheduled + bytes > this.#options.maxStoreBytes)
         throw new EngineError(
           'store-full',
           `the store has room for ${this.#options.maxStoreBytes} bytes (maxStoreBytes)`,
           at,
         );
-    } else if (this.wouldOverflow(all.bytes + bytes))
+    } else if (this.wouldOverflow(bytes + (this.#durable ? 0 : scheduled)))
       throw new EngineError('memory-full', `all queues have room for ${maxMemoryBytes} bytes (maxMemoryBytes)`, at);
   }
 
   #queue(name: string): Queue {
     let queue = this.#queues.get(name);
     if (queue === undefined) {
-      const paged = this.#durable && (!isTemporary(name) || isDurableQueue(name));
-      queue = new Queue(name, this, paged ? this.#pagesOf(name) : undefined);
+      queue = new Queue(name, this, this.#keepsNamed(name) ? this.#pagesOf(name) : undefined);
       this.#queues.set(name, queue);
     }
     return queue;
@@ -396,12 +424,14 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #revive(stored: StoredMessage): Kept {
     const { id, destination, content, priority, expiresAt, sentAt, redeliveries, queue } = stored;
     const plain = priority === PLAIN.priority && expiresAt === 0;
-    const group = content.headers.get('JMSXGroupID');
+    const group = groupOf(content);
     const attributes = plain && group === undefined ? PLAIN : { ...PLAIN, priority, expiresAt, group };
-    const kept = new Kept(id, destination, content, this.#queue(queue), attributes, sentAt);
-    kept.redeliveries = redeliveries;
+    const origin = this.#queue(queue);
+    const kept = new Kept(id, destination, content, origin, attributes, sentAt);
+    kept.redeliveries = kept.counted = redeliveries;
     kept.recovered = id <= this.#recoveredTo; // who knows what had been delivered
     kept.stored = 'yes';
+    if (expiresAt > 0) this.#expiring.add(origin);
     return kept;
   }
 
@@ -445,20 +475,29 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   async #openDurable(request: SubscriptionRequest, name: string): Promise<Feed> {
     const { destination } = request;
+    const { selector } = request;
     let durable = this.#durables.get(name);
-    if (durable?.connected) throw new EngineError('in-use', `the durable subscription ${name} has its subscriber`);
-    if (durable !== undefined && durable.text !== destination.text) {
-      await this.#forget(durable); // another topic under the same name begins anew
-      durable = undefined;
+    if (durable !== undefined && (durable.text !== destination.text || durable.selector !== selector)) {
+      if (durable.connected) throw inUse(name);
+      await this.#forget(durable); // another topic or selector under the same name begins anew
+      durable = this.#durables.get(name);
     }
+    if (durable?.connected) throw inUse(name);
     if (durable === undefined) {
-      durable = this.#durables.add(name, destination.name, destination.text, this.#queue(durableQueueName(name)));
-      this.#pending.facts.push(Durables.factOf(name, destination.text));
+      if (this.#queues.size >= this.#options.maxQueues) throw tooMany(this.#options.maxQueues);
+      durable = this.#durables.add(name, destination.text, selector, this.#queue(durableQueueName(name)));
+      this.#pending.facts.push(Durables.factOf(durable));
     }
     const kept = durable;
     kept.connected = true;
-    const feed = this.#feedOf(kept.queue, request);
-    await this.#tell();
+    const feed = this.#feedOf(kept.queue, { ...request, selects: undefined }); // selected when they came
+    try {
+      await this.#tell();
+    } catch (error) {
+      kept.connected = false;
+      feed.close();
+      throw error;
+    }
     return {
       request: (n) => feed.request(n),
       close: () => {
@@ -469,29 +508,40 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   }
 
   #openBrowser(request: SubscriptionRequest): Feed {
-    const views = this.#browse(request.destination.name, BROWSED_AT_MOST);
-    const { destination } = request;
-    const end = Content.of(frame('SEND', [['browser', 'end']]), NO_HEADERS, this.#scratch);
-    const copies = views
-      .filter(({ content }) => request.selects?.(content) !== false)
-      .map(({ id, content }) => new Kept(id, destination.text, content, NOBODY));
-    copies.push(new Kept(this.#nextId++, destination.text, end, NOBODY));
-    let next = 0;
+    const { destination, selects } = request;
+    const last = this.#nextId++; // what comes later is not shown
+    let page: Kept[] = [];
+    let after: Place | undefined;
+    let over = false;
     let credit = 0;
     let delivering = false;
+    const show = ({ id, content }: Kept): void => {
+      credit--;
+      request.deliver(new Kept(id, destination.text, content, NOBODY));
+    };
+    const turn = (): void => {
+      page = this.#queues.get(destination.name)?.peek(after, BROWSED_AT_ONCE).reverse() ?? [];
+      const [end] = page;
+      if (end !== undefined) after = { priority: end.attributes.priority, id: end.id };
+      else {
+        over = true;
+        show(new Kept(last, '', Content.of(frame('SEND', [['browser', 'end']]), NO_HEADERS, this.#scratch), NOBODY));
+      }
+    };
     return {
       request: (n) => {
         credit += n;
         if (delivering) return;
         delivering = true;
-        while (credit > 0 && next < copies.length) {
-          credit--;
-          request.deliver(copies[next++] as Kept);
+        while (credit > 0 && !over) {
+          const kept = page.pop();
+          if (kept === undefined) turn();
+          else if (kept.id < last && selects?.(kept.content) !== false) show(kept);
         }
         delivering = false;
       },
       close: () => {
-        next = copies.length;
+        over = true;
       },
     };
   }
@@ -518,8 +568,12 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   // ----------------------------------------------------------------------------------------------------- the store
 
   // Whether the store has the messages of a queue; a temporary one goes with its connection.
-  #keeps(queue: Queue): boolean {
-    return this.#durable && (!isTemporary(queue.name) || isDurableQueue(queue.name));
+  #keeps({ name }: Queue): boolean {
+    return this.#keepsNamed(name);
+  }
+
+  #keepsNamed(name: string): boolean {
+    return this.#durable && (!isTemporary(name) || isDurableQueue(name));
   }
 
   #tellLater(): void {
@@ -540,8 +594,21 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       return DONE;
     }
     this.#pending = empty();
-    for (const one of kept) one.kept.stored = 'told';
-    const change: Change = { append: kept.map(storedOf), settle, redelivered, schedule, unschedule, facts };
+    let toldBytes = 0;
+    for (const one of kept) {
+      one.kept.stored = 'told';
+      one.kept.counted = one.kept.redeliveries;
+      toldBytes += one.kept.bytes;
+    }
+    this.#toldBytes += toldBytes;
+    const change: Change = {
+      append: kept.map(storedOf),
+      settle: settle.map(keyOf),
+      redelivered: redelivered.map((one) => ({ ...keyOf(one), redeliveries: one.redeliveries })),
+      schedule,
+      unschedule,
+      facts,
+    };
     const counts = this.counts;
     const told = kept.length + schedule.length;
     const toldAt = this.time();
@@ -552,15 +619,22 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
         counts.commits++;
         counts.commitMs += this.time() - toldAt;
         if (this.#failedAt !== undefined) this.#storeRecovered(this.#failedAt);
+        this.#toldBytes -= toldBytes;
         for (const one of kept) one.kept.stored = 'yes';
+        for (const one of redelivered) one.kept.counted = one.redeliveries;
+        for (const one of settle) one.queue.left(one.kept.id);
+        if (schedule.length > 0 && !this.#closed) this.#armDue();
       },
       (cause: unknown) => {
+        this.#toldBytes -= toldBytes;
         counts.heard += told;
         counts.commitFailures++;
         this.#storeFailed(cause);
-        for (const { queue, kept: lost } of kept) {
-          lost.stored = 'no';
-          queue.retract(lost);
+        for (const { queue, kept: lost } of kept) queue.retract(lost);
+        for (const one of redelivered) one.kept.counted = one.redeliveries; // nobody will count them again
+        for (const { queue, kept: back } of settle) {
+          if (back.stored === 'no') queue.left(back.id);
+          else queue.restore(back);
         }
         for (const { key } of facts) this.#duplicates.forget(key); // it may be sent again
         throw storeFailure(cause);
@@ -591,7 +665,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#options.observer?.storeRecovered?.(this.time() - failedAt);
   }
 
-  /** Bytes of messages that are held in memory: those that are nowhere else, and the windows of queues. */
+  /** Bytes of messages that are in memory and nowhere else. */
   get memoryBytes(): number {
     return this.#memoryBytes;
   }
@@ -610,10 +684,11 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       redeliveries: 0,
       dueAt,
     });
-    if (dueAt < this.#dueAt) this.#arm(dueAt);
   }
 
+  // Once the store has it: what is on its way there is not due yet.
   #armDue(): void {
+    if (this.#releasing) return;
     const next = this.#store.nextDue();
     if (next !== undefined && next < this.#dueAt) this.#arm(next);
   }
@@ -629,22 +704,25 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #release(): void {
     this.#dueAt = Number.POSITIVE_INFINITY;
     this.#cancelDue = undefined;
+    this.#releasing = true; // until the store shows them no longer
     const due = this.#store.due(this.time(), { messages: SWEPT_AT_ONCE, bytes: this.#options.windowBytes });
     const behind = new Set<Queue | TopicSubscriber>();
     this.#committing = true;
     for (const { id, dueAt, queue, destination, content, priority, expiresAt } of due) {
       this.#pending.unschedule.push({ id, dueAt });
       const [kind = '', name = ''] = split(queue);
-      const attributes = { ...PLAIN, priority, expiresAt, group: content.headers.get('JMSXGroupID') };
+      const attributes = { ...PLAIN, priority, expiresAt, group: groupOf(content) };
       if (kind === 'topic') this.#publish(name, destination, content, attributes, behind);
       else this.#enqueue(this.#queue(name), destination, content, attributes);
     }
     this.#committing = false;
     this.#tell().then(
       () => {
+        this.#releasing = false;
         if (!this.#closed) this.#armDue();
       },
       () => {
+        this.#releasing = false;
         if (!this.#closed) this.#arm(this.time() + SWEEP_MS); // no room: try again
       },
     );
@@ -664,7 +742,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const now = this.time();
     for (const queue of this.#expiring) {
       const late = queue.remove((kept) => kept.isExpired(now) && this.deadLetter(queue, kept, 'expired'));
-      const more = late.length > 0 || [...queue.inMemory()].some(({ attributes }) => attributes.expiresAt > 0);
+      const more =
+        late.length > 0 || queue.isPartlyOut || some(queue.inMemory(), (kept) => kept.attributes.expiresAt > 0);
       if (!more) this.#expiring.delete(queue);
     }
     if (this.#durable) for (const key of this.#store.expired(now, SWEPT_AT_ONCE)) this.#expireAway(key);
@@ -679,13 +758,12 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   #expireAway(key: MessageKey): void {
     const queue = this.#queues.get(key.queue);
-    const before: Place | undefined = key.id > 1 ? { priority: key.priority, id: key.id - 1 } : undefined;
-    const after = before && { queue: key.queue, ...before };
-    const [stored] = this.#store.read(key.queue, after, { messages: 1, bytes: 1 });
+    const [stored] = this.#store.read(key.queue, { ...key, id: key.id - 1 }, { messages: 1, bytes: 1 });
     if (queue === undefined || stored?.id !== key.id) return;
+    const kept = this.#revive(stored);
     if (!queue.forget(key, stored.content.bytes.length)) return; // it is in memory, or with a consumer
-    this.deadLetter(queue, this.#revive(stored), 'expired');
-    this.#pending.settle.push(key);
+    this.#pending.settle.push({ queue, kept });
+    this.deadLetter(queue, kept, 'expired');
   }
 
   // --------------------------------------------------------------------------------- what queues and topics ask for
@@ -713,18 +791,17 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   }
 
   gone(queue: Queue, kept: Kept): void {
-    if (kept.stored === 'pending')
-      kept.stored = 'no'; // it came and went before the store heard of it
-    else if (kept.stored !== 'no') {
-      this.#pending.settle.push({ queue: queue.name, priority: kept.attributes.priority, id: kept.id });
+    if (kept.stored === 'pending') kept.stored = 'no'; // it came and went before the store heard of it
+    if (kept.stored === 'no') queue.left(kept.id);
+    else {
+      this.#pending.settle.push({ queue, kept });
       this.#tellLater();
     }
   }
 
   redelivered(queue: Queue, kept: Kept): void {
     if (kept.stored === 'no') return;
-    const { priority } = kept.attributes;
-    this.#pending.redelivered.push({ queue: queue.name, priority, id: kept.id, redeliveries: kept.redeliveries });
+    this.#pending.redelivered.push({ queue, kept, redeliveries: kept.redeliveries });
     this.#tellLater();
   }
 
@@ -755,7 +832,10 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const bytes = () => this.#bytes;
     const scheduled = () => this.#store.scheduled.messages;
     return {
-      queues: () => [...this.#queues.values()].filter(({ name }) => !isDurableQueue(name)).map((queue) => queue.view),
+      queues: () =>
+        [...this.#queues.values()]
+          .filter((queue) => !queue.isIdle && !isDurableQueue(queue.name))
+          .map((queue) => queue.view),
       durables: () =>
         [...this.#durables.all].map(({ name, text, queue, connected }) => ({
           name,
@@ -780,21 +860,15 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const queue = this.#queues.get(name);
     if (queue === undefined) return [];
     const views: MessageView[] = [];
-    for (const { id, destination, content, redeliveries, attributes, sentAt } of queue.inMemory()) {
-      if (views.length >= limit) return views;
-      const { priority, expiresAt } = attributes;
-      views.push({ id, destination, content, redeliveries, priority, sentAt, expiresAt });
-    }
-    if (!this.#keeps(queue)) return views;
-    // Those that are only in the store stand behind those in memory; the ones with consumers stand before.
-    const last = views.at(-1);
-    let after = last && { queue: name, priority: last.priority, id: last.id };
-    while (views.length < limit && views.length < queue.view.waiting) {
-      const page = this.#store.read(name, after, { messages: limit - views.length, bytes: this.#options.windowBytes });
+    for (let after: Place | undefined; views.length < limit; ) {
+      const page = queue.peek(after, { messages: limit - views.length, bytes: this.#options.windowBytes });
       const end = page.at(-1);
       if (end === undefined) break;
-      views.push(...page);
-      after = { queue: name, priority: end.priority, id: end.id };
+      after = { priority: end.attributes.priority, id: end.id };
+      for (const { id, destination, content, redeliveries, attributes, sentAt } of page) {
+        const { priority, expiresAt } = attributes;
+        views.push({ id, destination, content, redeliveries, priority, sentAt, expiresAt });
+      }
     }
     return views;
   }
@@ -814,16 +888,43 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     const queue = this.#queues.get(name);
     if (queue === undefined) return 0;
     const wanted = ids && new Set(ids);
-    const moved = wanted ? queue.remove(({ id }) => wanted.has(id)) : queue.pull(queue.view.waiting);
+    if (wanted)
+      return this.#moveAway(
+        queue,
+        to,
+        queue.remove(({ id }) => wanted.has(id)),
+      );
+    let moved = 0;
+    for (let left = queue.view.waiting; left > 0; left -= SWEPT_AT_ONCE) {
+      const some = await this.#moveAway(queue, to, queue.pull(Math.min(left, SWEPT_AT_ONCE)));
+      if (some === 0) break;
+      moved += some;
+    }
+    return moved;
+  }
+
+  async #moveAway(queue: Queue, to: string | undefined, moved: readonly Kept[]): Promise<number> {
     const behind = new Set<Queue | TopicSubscriber>();
+    // Dead letters of a durable subscription are its own, and no other's.
+    const subscription = this.#durables.get(queue.name.slice(`${this.#deadLetters}durable/`.length))?.queue;
+    const owner = queue.name.startsWith(`${this.#deadLetters}durable/`) ? subscription : undefined;
     this.#committing = true;
-    for (const kept of moved) {
-      const origin = kept.content.headers.get('original-destination');
-      const text = to === undefined ? (origin ?? kept.destination) : `/queue/${to}`;
-      const content = to === undefined ? this.#withoutDeath(kept.content) : kept.content;
-      if (text.startsWith('/topic/')) this.#publish(topicOf(text), text, content, kept.attributes, behind);
-      else
-        this.#enqueue(this.#queue(text.replace(/^\/queue\//, '')), text, content, { ...kept.attributes, expiresAt: 0 });
+    for (const { content, destination, attributes } of moved) {
+      if (to !== undefined) {
+        this.#enqueue(this.#queue(to), `/queue/${to}`, content, attributes);
+        continue;
+      }
+      const text = content.headers.get('original-destination') ?? destination;
+      const priority = content.headers.get('priority') ?? '';
+      const before = {
+        ...PLAIN,
+        priority: /^[0-9]$/.test(priority) ? Number(priority) : PLAIN.priority,
+        group: groupOf(content),
+      };
+      const alive = this.#withoutDeath(content);
+      if (owner !== undefined) this.#enqueue(owner, text, alive, before);
+      else if (text.startsWith('/topic/')) this.#publish(topicOf(text), text, alive, before, behind);
+      else this.#enqueue(this.#queue(text.replace(/^\/queue\//, '')), text, alive, before);
     }
     this.#committing = false;
     await this.#tell();
@@ -837,7 +938,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   async #forgetDurable(name: string): Promise<boolean> {
     const durable = this.#durables.get(name);
     if (durable === undefined) return false;
-    if (durable.connected) throw new EngineError('in-use', `the durable subscription ${name} has its subscriber`);
+    if (durable.connected) throw inUse(name);
     await this.#forget(durable);
     this.#options.observer?.durableDeleted?.(name, durable.text);
     return true;
@@ -847,7 +948,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#durables.delete(durable.name);
     await this.#purge(durable.queue.name);
     this.#queues.delete(durable.queue.name);
-    this.#pending.facts.push({ key: Durables.factOf(durable.name, '').key, value: undefined });
+    this.#pending.facts.push({ key: Durables.factOf(durable).key, value: undefined });
     await this.#tell();
   }
 }
@@ -856,6 +957,19 @@ function storedOf({ queue, kept }: { readonly queue: Queue; readonly kept: Kept 
   const { id, destination, content, attributes, redeliveries, sentAt } = kept;
   const { priority, expiresAt } = attributes;
   return { queue: queue.name, priority, id, destination, content, sentAt, expiresAt, redeliveries };
+}
+
+function keyOf({ queue, kept }: Gone): MessageKey {
+  return { queue: queue.name, priority: kept.attributes.priority, id: kept.id };
+}
+
+function groupOf({ headers }: Content): string | undefined {
+  return headers.get('JMSXGroupID');
+}
+
+function some<T>(all: Iterable<T>, met: (one: T) => boolean): boolean {
+  for (const one of all) if (met(one)) return true;
+  return false;
 }
 
 function topicOf(text: string): string {
@@ -870,6 +984,10 @@ function split(text: string): [kind: string, name: string] {
 function storeFailure(cause: unknown): EngineError {
   const why = cause instanceof StoreError ? cause.message : 'the store failed';
   return new EngineError('store-failed', why, undefined, { cause });
+}
+
+function inUse(name: string): EngineError {
+  return new EngineError('in-use', `the durable subscription ${name} has its subscriber`);
 }
 
 function tooMany(maxQueues: number, at?: number): EngineError {

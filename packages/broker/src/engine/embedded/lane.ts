@@ -4,9 +4,10 @@
 import type { Kept } from './delivery.ts';
 
 export class Lane {
-  #items: (Kept | undefined)[] = [];
+  #items: (Kept | undefined)[] = []; // ids ascend
   #head = 0;
   readonly #returned: Kept[] = []; // a binary heap by id, however much came back and however much waits
+  #lastReturned = 0; // no id in there is higher
 
   get length(): number {
     return this.#items.length - this.#head + this.#returned.length;
@@ -26,24 +27,23 @@ export class Lane {
     }
     if (kept === undefined) return undefined;
     this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    } else if (this.#head > 4096 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    this.#tidy();
     return kept;
   }
 
-  /** The last that was pushed and is still here; undefined where only returned ones are. */
+  /** The one with the highest id. */
   pop(): Kept | undefined {
-    return this.#items.length > this.#head ? this.#items.pop() : undefined;
+    if (this.#returned.length > 0 && this.#lastReturned > (this.#items.at(-1)?.id ?? 0)) this.#merge();
+    if (this.#items.length === this.#head) return undefined;
+    const kept = this.#items.pop();
+    this.#tidy();
+    return kept;
   }
 
   /** Puts a message back where it was: by its id, before all that came later. */
   giveBack(kept: Kept): void {
     const heap = this.#returned;
+    if (heap.length === 0 || kept.id > this.#lastReturned) this.#lastReturned = kept.id;
     let at = heap.length;
     while (at > 0) {
       const above = (at - 1) >> 1;
@@ -55,23 +55,57 @@ export class Lane {
     heap[at] = kept;
   }
 
-  /** In order. */
-  all(): Kept[] {
-    const waiting = this.#items.slice(this.#head) as Kept[];
-    if (this.#returned.length === 0) return waiting;
-    return [...this.#returned, ...waiting].sort((a, b) => a.id - b.id);
+  /** In order, those with a higher id than `id`. Nothing may be added or removed between two of them. */
+  *after(id = 0): Iterable<Kept> {
+    this.#merge();
+    for (let at = id === 0 ? this.#head : this.#find(id + 1); at < this.#items.length; at++)
+      yield this.#items[at] as Kept;
   }
 
-  /** Takes one out of the middle; linear. */
+  /** Takes one out of the middle. Costs as many moves as there are before or behind it, whichever are fewer. */
   remove(kept: Kept): boolean {
-    const rest = this.all();
-    const at = rest.indexOf(kept);
-    if (at < 0) return false;
-    rest.splice(at, 1);
-    this.#items = rest;
+    let at = this.#find(kept.id);
+    if (this.#items[at] !== kept) {
+      if (!this.#returned.includes(kept)) return false;
+      this.#merge();
+      at = this.#find(kept.id);
+    }
+    if (at - this.#head < this.#items.length - at) {
+      this.#items.copyWithin(this.#head + 1, this.#head, at);
+      this.#items[this.#head++] = undefined;
+    } else this.#items.splice(at, 1);
+    this.#tidy();
+    return true;
+  }
+
+  /** Where the first one stands whose id is `id` or higher. */
+  #find(id: number): number {
+    let low = this.#head;
+    let high = this.#items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#items[middle] as Kept).id < id) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #tidy(): void {
+    if (this.#head === this.#items.length) {
+      this.#items = [];
+      this.#head = 0;
+    } else if (this.#head > 4096 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #merge(): void {
+    if (this.#returned.length === 0) return;
+    const waiting = this.#items.slice(this.#head) as Kept[];
+    this.#items = [...this.#returned, ...waiting].sort((a, b) => a.id - b.id);
     this.#head = 0;
     this.#returned.length = 0;
-    return true;
   }
 
   #removeOldest(): void {

@@ -5,6 +5,7 @@
 // exclusive consumers and message groups look for the first message that somebody may
 // have, among those in memory.
 
+import type { Portion } from '../../store/store.ts';
 import type { QueueView, Settlement, SubscriptionRequest } from '../engine.ts';
 import { Backlog, type Pages, type Place } from './backlog.ts';
 import { type Kept, type Origin, OVERHEAD } from './delivery.ts';
@@ -44,6 +45,9 @@ interface Consumer {
   ready: boolean;
 }
 
+const GROUPS_REMEMBERED = 100_000;
+const RESTORED_AFTER_MS = 1_000;
+
 export class Queue implements Origin {
   readonly name: string;
   readonly #owner: QueueOwner;
@@ -64,15 +68,26 @@ export class Queue implements Origin {
   constructor(name: string, owner: QueueOwner, pages?: Pages) {
     this.name = name;
     this.#owner = owner;
-    this.#backlog = new Backlog(pages);
+    this.#backlog = new Backlog(
+      pages && { ...pages, read: (after, most) => this.#mindGroups(pages.read(after, most)) },
+    );
     // What the store holds takes no memory, and so no producer waits for it.
     this.#gauge = new Gauge(pages ? Number.POSITIVE_INFINITY : owner.producersWaitAboveBytes, (bytes) =>
       owner.weigh(bytes, pages ? 'store' : 'memory'),
     );
   }
 
+  #mindGroups(page: Kept[]): Kept[] {
+    if (!this.#grouped) this.#grouped = page.some(({ attributes }) => attributes.group !== undefined);
+    return page;
+  }
+
   get bytes(): number {
     return this.#gauge.bytes;
+  }
+  /** Messages and bytes of those that wait in memory. */
+  get held(): { readonly messages: number; readonly bytes: number } {
+    return this.#backlog.held;
   }
   /** Messages in it, unsettled ones included. */
   get length(): number {
@@ -96,6 +111,11 @@ export class Queue implements Origin {
     return this.#unsettled;
   }
 
+  /** Nobody is at it, and nothing is in it. */
+  get isIdle(): boolean {
+    return this.#consumers.size === 0 && this.length === 0;
+  }
+
   get view(): QueueView {
     return {
       name: this.name,
@@ -115,18 +135,42 @@ export class Queue implements Origin {
   add(kept: Kept): void {
     this.#gauge.add(kept.bytes);
     if (kept.attributes.group !== undefined) this.#grouped = true;
-    const direct = this.#ready.length > 0 && this.#choosy === 0 && !this.#grouped && !this.#dispatching;
-    if (direct && this.#backlog.length === 0) {
-      this.#deliver(kept, this.#turn(kept));
-      return;
+    const consumer = this.#atOnce(kept);
+    if (consumer === undefined) {
+      this.#backlog.push(kept);
+      if (this.#backlog.length === 1) this.#dispatch();
+    } else {
+      this.#backlog.passed(kept);
+      if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
+      else this.#deliver(kept, consumer);
     }
-    this.#backlog.push(kept);
-    this.#dispatch();
   }
 
-  /** The store could not keep it after all: it leaves, unless somebody has it already. */
+  // Who can have it before it waits. What waits is for nobody who is ready: otherwise it would not.
+  #atOnce(kept: Kept): Consumer | undefined {
+    if (this.#ready.length === 0 || this.#dispatching) return undefined;
+    if (this.#choosy > 0 || this.#grouped) return this.#backlog.away > 0 ? undefined : this.#choose(kept);
+    return this.#backlog.length > 0 ? undefined : this.#turn(kept);
+  }
+
+  /** The store could not keep it after all: it leaves; where somebody has it already, it does not come back. */
   retract(kept: Kept): void {
+    kept.stored = 'no';
     if (this.#backlog.remove(kept)) this.#gone(kept);
+  }
+
+  /** The store has one that was gone no longer. */
+  left(id: number): void {
+    this.#backlog.left(id);
+    this.#reclaim();
+  }
+
+  /** The store could not let it go: it is back, and rests before its next try. */
+  restore(kept: Kept): void {
+    if (this.#discarded) return;
+    this.#gauge.add(kept.bytes);
+    kept.recovered = true;
+    this.#cool(kept, RESTORED_AFTER_MS);
   }
 
   open(request: SubscriptionRequest): Consumer {
@@ -163,8 +207,8 @@ export class Queue implements Origin {
     kept.holder = undefined;
     this.#unsettled--;
     if (this.#discarded) return;
-    if (outcome === 'ack') {
-      this.#gone(kept);
+    if (outcome === 'ack' || (kept.stored === 'no' && this.#backlog.isPaged)) {
+      this.#gone(kept); // settled, or never kept: its producer has heard so
       return;
     }
     if (outcome !== 'reject') kept.redeliveries++;
@@ -175,14 +219,14 @@ export class Queue implements Origin {
     }
     kept.refusedBy = holder;
     this.#owner.redelivered(this, kept);
-    if (outcome === 'nack' && this.#owner.redeliveryDelayMs > 0) this.#cool(kept);
-    else this.#backlog.giveBack(kept);
+    const { redeliveryDelayMs, maxRedeliveryDelayMs } = this.#owner;
+    if (outcome === 'nack' && redeliveryDelayMs > 0) {
+      // Another try, later each time.
+      this.#cool(kept, Math.min(redeliveryDelayMs * 2 ** (kept.redeliveries - 1), maxRedeliveryDelayMs));
+    } else this.#backlog.giveBack(kept);
   }
 
-  // Another try, later each time.
-  #cool(kept: Kept): void {
-    const { redeliveryDelayMs, maxRedeliveryDelayMs } = this.#owner;
-    const ms = Math.min(redeliveryDelayMs * 2 ** (kept.redeliveries - 1), maxRedeliveryDelayMs);
+  #cool(kept: Kept, ms: number): void {
     const cancel = this.#owner.schedule(ms, () => {
       this.#cooling.delete(kept);
       this.#backlog.giveBack(kept);
@@ -196,12 +240,17 @@ export class Queue implements Origin {
     this.#reclaim();
   }
 
+  /** What waits behind `after`, in delivery order; reading changes nothing. None: there is no more. */
+  peek(after: Place | undefined, most: Portion): Kept[] {
+    return this.#backlog.peek(after, most);
+  }
+
   /** Those in memory, in delivery order. */
   inMemory(): Iterable<Kept> {
     return this.#backlog.inMemory();
   }
 
-  /** Removes what waits, or answers false where it does not wait here. `bytes` are those of its content. */
+  /** Removes what waits in the store only, which the caller settles there, or answers false where it does not wait here. `bytes` are those of its content. */
   forget(place: Place, bytes: number): boolean {
     if (!this.#backlog.forget(place)) return false;
     this.#gauge.add(-bytes - OVERHEAD);
@@ -230,6 +279,11 @@ export class Queue implements Origin {
     }
     this.#reclaim();
     return pulled;
+  }
+
+  /** Whether some of it is where `remove` does not look: with consumers, or between two tries. */
+  get isPartlyOut(): boolean {
+    return this.#unsettled + this.#cooling.size > 0;
   }
 
   /** Everything in it is dropped. */
@@ -265,6 +319,7 @@ export class Queue implements Origin {
                 return consumer !== undefined || candidate.isExpired(this.#owner.time());
               });
         if (kept === undefined) break;
+        if (kept.attributes.group !== undefined) consumer ??= this.#choose(kept); // the first of all groups
         if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
         else this.#deliver(kept, consumer ?? this.#turn(kept));
       }
@@ -310,10 +365,19 @@ export class Queue implements Origin {
     for (let i = 0; i < this.#ready.length; i++) {
       const consumer = this.#ready[(from + i) % this.#ready.length] as Consumer;
       if (!fits(consumer) || (consumer === kept.refusedBy && this.#ready.length > 1)) continue;
-      if (group !== undefined) this.#groups.set(group, consumer);
+      if (group !== undefined) this.#bind(group, consumer);
       return consumer;
     }
     return undefined;
+  }
+
+  #bind(group: string, consumer: Consumer): void {
+    if (this.#groups.size >= GROUPS_REMEMBERED)
+      for (const oldest of this.#groups.keys()) {
+        this.#groups.delete(oldest);
+        break;
+      }
+    this.#groups.set(group, consumer);
   }
 
   // The oldest one that asked for it has the queue for itself; the others wait until it leaves.
@@ -343,7 +407,7 @@ export class Queue implements Origin {
   }
 
   #reclaim(): void {
-    if (this.#consumers.size === 0 && this.length === 0) this.#owner.abandoned(this);
+    if (this.isIdle && this.#backlog.isSettled) this.#owner.abandoned(this);
   }
 }
 

@@ -15,6 +15,8 @@ export interface TopicOwner {
   wouldOverflow(bytes: number): boolean;
   /** Calls `run` after `ms`; the answer cancels. */
   schedule(ms: number, run: () => void): () => void;
+  /** Milliseconds since 1970. */
+  time(): number;
   readonly maxDeliveries: number;
   readonly maxMemoryBytes: number;
   readonly producersWaitAboveBytes: number;
@@ -99,8 +101,9 @@ export class TopicSubscriber implements Origin {
       while (this.#open && this.#credit > 0) {
         const kept = this.#backlog.shift();
         if (kept === undefined) break;
-        this.#credit--;
         this.#gauge.add(-kept.bytes);
+        if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) continue; // a topic keeps no dead letters
+        this.#credit--;
         this.#deliver(kept);
       }
     } finally {
