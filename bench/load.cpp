@@ -14,7 +14,7 @@
 // with the time it was sent. Lines are taken to end with LF, as those of every broker we know do.
 //
 //   --consumers 0   fills: the rate counts what was sent, to the last RECEIPT; it needs a window
-//   --producers 0   drains: `messages` that are there, from the SUBSCRIBE to the RECEIPT for the last ACK
+//   --producers 0   drains: `messages` of those that are there, from the SUBSCRIBE to the RECEIPT for the last ACK
 //
 // With a rate, latencies are p50, p90, p99 from SEND to MESSAGE, and confirm50, … from SEND to RECEIPT; microseconds.
 
@@ -380,6 +380,7 @@ class Load {
   }
 
   void take_message(Connection& connection, const Frame& frame) {
+    if (drains() && received_ == messages_) return;  // there were more
     received_++;
     last_ = nanoseconds();
     if (frame.body.size() + 1 != body_.size()) fail("a body arrived with " + std::to_string(frame.body.size()) + " bytes");

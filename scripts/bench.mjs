@@ -3,6 +3,7 @@
 //   npm run bench                       all of them
 //   npm run bench -- codec              one of them
 //   npm run bench -- --rounds 3         fewer rounds, for a first look
+//   npm run bench -- --messages N       how long the queue of `capacity` is; 10000000 for the claim
 //   npm run bench -- --json FILE        every single figure, for other programs
 //   npm run bench -- --write            puts the tables into bench/README.md
 //   npm run bench -- --no-build         measures what was built last, whatever the sources say now
@@ -18,13 +19,13 @@ const README = join(root, 'bench/README.md');
 const TABLES = /(?<=<!-- tables -->\n).*(?=<!-- \/tables -->)/s;
 
 try {
-  const { names, rounds, json, write, build } = options();
+  const { names, rounds, messages, json, write, build } = options();
   if (build) ensure();
   const { machine, report } = await load('harness');
   const found = { machine: machine(), results: [] };
   for (const name of names) {
     const { run } = await load(`${name}.bench`);
-    found.results.push(await run({ progress, ...(rounds && { rounds }) }));
+    found.results.push(await run({ progress, ...(rounds && { rounds }), ...(messages && { messages }) }));
   }
   progress('');
   const text = report(found);
@@ -47,6 +48,7 @@ function options() {
       allowPositionals: true,
       options: {
         rounds: { type: 'string' },
+        messages: { type: 'string' },
         json: { type: 'string' },
         write: { type: 'boolean', default: false },
         'no-build': { type: 'boolean', default: false },
@@ -54,13 +56,19 @@ function options() {
     });
     const stranger = positionals.find((name) => !NAMES.includes(name));
     if (stranger !== undefined) throw new Failure(`there is no benchmark ${stranger}; there are ${NAMES.join(', ')}`);
-    const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-    if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0))
-      throw new Failure(`--rounds takes a number from 1 on, not ${values.rounds}`);
-    return { ...values, build: !values['no-build'], rounds, names: positionals.length > 0 ? positionals : NAMES };
+    const rounds = atLeast(1, 'rounds', values.rounds);
+    const messages = atLeast(1_000_000, 'messages', values.messages);
+    return { ...values, build: !values['no-build'], rounds, messages, names: positionals.length > 0 ? positionals : NAMES };
   } catch (error) {
     throw error instanceof Failure ? error : new Failure(error.message);
   }
+}
+
+function atLeast(least, name, given) {
+  if (given === undefined) return undefined;
+  const value = Number(given);
+  if (!(Number.isInteger(value) && value >= least)) throw new Failure(`--${name} takes a number from ${least} on, not ${given}`);
+  return value;
 }
 
 function load(name) {
