@@ -9,7 +9,6 @@ import { dial } from '@stompbox/transport/dial';
 import { dialNodeWebSocket } from '@stompbox/transport/node';
 import { MemoryClient, quiet } from 'testkit';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Certificates, makeCertificates } from '../../../transport/test/certificates.ts';
 import {
   type Authenticate,
   authorizeBy,
@@ -22,7 +21,7 @@ import {
   writeUser,
 } from '../../src/index.ts';
 import { place } from '../support.ts';
-import { remembering } from './support.ts';
+import { type Certificates, certificatesOfAll, remembering } from './support.ts';
 
 const COST = { ln: 4, r: 8, p: 1 };
 const SECRET = 'a:b\\c ü p4ssc0de';
@@ -32,7 +31,7 @@ let folder: string;
 let users: string;
 
 beforeAll(async () => {
-  made = makeCertificates();
+  made = await certificatesOfAll();
   folder = mkdtempSync(join(tmpdir(), 'stompbox-guarded-'));
   users = join(folder, 'users');
   await writeUser(users, 'app', SECRET, { cost: COST, groups: ['staff'] });

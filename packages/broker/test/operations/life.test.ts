@@ -7,7 +7,6 @@ import { connect } from 'node:tls';
 import { dial } from '@stompbox/transport/dial';
 import { MemoryClient, quiet } from 'testkit';
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { type Certificates, makeCertificates } from '../../../transport/test/certificates.ts';
 import {
   authorizeBy,
   type Broker,
@@ -22,14 +21,14 @@ import {
   writeUser,
 } from '../../src/index.ts';
 import { place } from '../support.ts';
-import { remembering } from './support.ts';
+import { type Certificates, certificatesOfAll, remembering } from './support.ts';
 
 const COST = { ln: 4, r: 8, p: 1 };
 let made: Certificates;
 let folder: string;
 
-beforeAll(() => {
-  made = makeCertificates();
+beforeAll(async () => {
+  made = await certificatesOfAll();
 });
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'stompbox-life-'));
