@@ -115,7 +115,7 @@ test('on a full disk an ACK holds or the message comes back, a COMMIT is refused
   expect(message.headers.get('book-id')).toBe('a.0');
   const transaction = worker.begin();
   await transaction.ack(message);
-  await transaction.send('/queue/full', Buffer.alloc(4_000_000), { headers: { 'book-id': 'made' } });
+  await transaction.send('/queue/full', Buffer.alloc(40_000), { headers: { 'book-id': 'made' } });
   await expect(transaction.commit()).rejects.toThrow('there is no space left');
 
   const consumer = await connect(broker.url);
