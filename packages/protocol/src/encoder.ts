@@ -35,7 +35,12 @@ export interface EncoderOptions {
   readonly unrepresentable?: 'throw' | 'replace' | undefined;
 }
 
+/** The first buffer: room for what a connection that is idle has said. */
+const SMALL = 512;
+/** The buffer of an encoder that had much to say before. */
 const SCRATCH = 64 * 1024;
+/** A buffer up to here is kept however little of it was used. */
+const WORTH_HOLDING = 4 * 1024;
 /** Above this, what take() hands out is the buffer itself; below, a copy of the part used. */
 const WORTH_COPYING = 16 * 1024;
 /** Bytes that are not copied into the buffer but handed on as they are, from this length on. */
@@ -50,16 +55,17 @@ for (const c of [0, LF, CR, 58, 92]) CAREFUL[c] = 1;
 export class Encoder {
   version: Version | undefined;
   readonly #options: EncoderOptions;
-  readonly #scratch: number; // how much room to make at first
+  readonly #first: number; // how much room to make at first
+  #room: number; // how much room the next buffer has at least
   #buffer: Uint8Array = EMPTY;
   #length = 0; // of #buffer
   #parts: Uint8Array[] = []; // what is complete: parts of #buffer, and large bodies between them
   #partStart = 0; // where in #buffer the next part begins
   #partBytes = 0;
 
-  constructor(options: EncoderOptions = {}, scratch: number = SCRATCH) {
+  constructor(options: EncoderOptions = {}, first: number = SMALL) {
     this.#options = options;
-    this.#scratch = scratch;
+    this.#first = this.#room = first;
     this.version = options.version;
   }
 
@@ -74,9 +80,17 @@ export class Encoder {
     const length = this.#length;
     if (length === 0) return EMPTY;
     this.#length = 0;
-    if (length < WORTH_COPYING) return copyOf(this.#buffer, length);
+    if (length < WORTH_COPYING) {
+      const copy = copyOf(this.#buffer, length);
+      if (this.#buffer.length > WORTH_HOLDING && length * 8 < this.#buffer.length) {
+        this.#buffer = EMPTY; // ten thousand connections had better not keep what they needed once
+        this.#room = this.#first;
+      }
+      return copy;
+    }
     const taken = this.#buffer.subarray(0, length);
     this.#buffer = EMPTY;
+    this.#room = SCRATCH;
     return taken;
   }
 
@@ -87,6 +101,7 @@ export class Encoder {
     if (this.#length > this.#partStart) parts.push(this.#buffer.subarray(this.#partStart, this.#length));
     this.#parts = [];
     this.#buffer = EMPTY;
+    this.#room = SCRATCH;
     this.#length = this.#partStart = this.#partBytes = 0;
     return parts;
   }
@@ -302,7 +317,7 @@ export class Encoder {
   #grow(need: number): void {
     const unparted = this.#buffer.subarray(this.#partStart, this.#length);
     const rest = need - this.#partStart;
-    const grown = new Uint8Array(Math.max(this.#scratch, unparted.length * 2, rest));
+    const grown = new Uint8Array(Math.max(this.#room, unparted.length * 2, rest));
     grown.set(unparted);
     this.#buffer = grown;
     this.#length = unparted.length;
