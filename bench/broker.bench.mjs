@@ -62,7 +62,7 @@ export async function run({ progress, rounds = ROUNDS }) {
         });
       figures.push(await race(each, brokers, rounds, say, notes, turn));
     }
-    return { ...result, table: table(figures), targets: figures.flatMap(rateTargets), notes, figures };
+    return { ...result, table: table(figures), targets: figures.flatMap((each) => rateTargets(each)), notes, figures };
   } finally {
     await stopBrokers(brokers);
   }

@@ -31,7 +31,8 @@ export async function run({ progress, messages = MESSAGES }) {
   return {
     name: 'capacity',
     title: 'Capacity',
-    legend: 'Our broker alone: the memory of its process as Linux counts it (VmRSS), and without what is mapped from files (RssAnon).',
+    legend:
+      'Our broker alone: the memory of its process as Linux counts it (VmRSS), and without what is mapped from files (RssAnon).',
     table: { columns: ['', 'seen', 'without files'], rows: [...queue.rows, ...idle.rows] },
     targets: [...queue.targets, ...idle.targets],
     notes,
@@ -54,7 +55,13 @@ async function longQueue(messages, say, notes) {
     let seconds = 0;
     for (let part = 1; part <= PARTS; part++) {
       say(`${number((messages / PARTS) * part)} messages`);
-      const said = await drive(load, { ...where, persistent: true, consumers: 0, window: 1_000, messages: messages / PARTS });
+      const said = await drive(load, {
+        ...where,
+        persistent: true,
+        consumers: 0,
+        window: 1_000,
+        messages: messages / PARTS,
+      });
       seconds += said.seconds;
       figures.push({ messages: (messages / PARTS) * part, seconds, ...broker.memory() });
     }
@@ -112,7 +119,11 @@ async function idleConnections(say) {
         ['… each of these, KiB', number(each.all), number(each.own)],
       ],
       targets: [
-        target(`${number(CONNECTIONS)} idle connections at ${MOST_CONNECTION_KIB} KiB`, 1, MOST_CONNECTION_KIB / each.all),
+        target(
+          `${number(CONNECTIONS)} idle connections at ${MOST_CONNECTION_KIB} KiB`,
+          1,
+          MOST_CONNECTION_KIB / each.all,
+        ),
       ],
     };
   } finally {
@@ -124,7 +135,9 @@ async function idleConnections(say) {
 /** A process that holds so many connections until it is let go. */
 async function idle(port, count) {
   const child = fork(IDLE_PROCESS, [String(port), String(count)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`connections failed, exit code ${code}`)));
+  const ended = once(child, 'exit').then(([code]) =>
+    Promise.reject(new Error(`connections failed, exit code ${code}`)),
+  );
   ended.catch(() => {}); // it ends when we let it go
   await Promise.race([once(child, 'message'), ended]);
   return child;

@@ -93,16 +93,16 @@ function pad(cell, width, at) {
   return at === 0 ? cell.padEnd(width) : cell.padStart(width);
 }
 
-/** Everything a run found, as markdown. */
-export function report({ machine: { cpu, cores, system, node, date, doubts }, results }) {
-  const parts = [`${cpu}, ${cores} cores, ${system}, Node ${node}, ${date}.`];
-  for (const { title, legend, table, targets, notes } of results) {
-    parts.push(`### ${title}`, legend, markdown(table));
-    const all = [...targets.map(verdict), ...notes];
-    if (all.length > 0) parts.push(all.map((each) => `- ${each}`).join('\n'));
-  }
-  if (doubts.length > 0) parts.push(doubts.map((doubt) => `- Doubt these figures: ${doubt}.`).join('\n'));
-  return parts.join('\n\n');
+/** Everything a run found, as markdown: a section for each result, by title. */
+export function sections({ machine: { cpu, cores, system, node, date, doubts }, results }) {
+  const all = results.map(({ title, legend, table, targets, notes }) => {
+    const parts = [`### ${title}`, legend, markdown(table)];
+    const remarks = [...targets.map(verdict), ...notes, ...doubts.map((doubt) => `Doubt these figures: ${doubt}.`)];
+    if (remarks.length > 0) parts.push(remarks.map((each) => `- ${each}`).join('\n'));
+    parts.push(`${cpu}, ${cores} cores, ${system}, Node ${node}, ${date}.`);
+    return [title, parts.join('\n\n')];
+  });
+  return new Map(all);
 }
 
 function verdict({ what, wanted, seen, ceiling, met }) {

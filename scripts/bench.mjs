@@ -5,7 +5,7 @@
 //   npm run bench -- --rounds 3         fewer rounds, for a first look
 //   npm run bench -- --messages N       how long the queue of `capacity` is; 10000000 for the claim
 //   npm run bench -- --json FILE        every single figure, for other programs
-//   npm run bench -- --write            puts the tables into bench/README.md
+//   npm run bench -- --write            puts the tables of what ran into bench/README.md
 //   npm run bench -- --no-build         measures what was built last, whatever the sources say now
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -21,25 +21,30 @@ const TABLES = /(?<=<!-- tables -->\n).*(?=<!-- \/tables -->)/s;
 try {
   const { names, rounds, messages, json, write, build } = options();
   if (build) ensure();
-  const { machine, report } = await load('harness');
+  const { machine, sections } = await load('harness');
   const found = { machine: machine(), results: [] };
   for (const name of names) {
     const { run } = await load(`${name}.bench`);
     found.results.push(await run({ progress, ...(rounds && { rounds }), ...(messages && { messages }) }));
   }
   progress('');
-  const text = report(found);
-  console.log(text);
+  const texts = sections(found);
+  console.log([...texts.values()].join('\n\n'));
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(found, null, 2)}\n`);
-  if (write)
-    writeFileSync(
-      README,
-      readFileSync(README, 'utf8').replace(TABLES, () => `\n${text}\n\n`),
-    );
+  if (write) writeFileSync(README, withSections(readFileSync(README, 'utf8'), texts));
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
   console.error(error.message);
   process.exitCode = 1;
+}
+
+/** What did not run keeps the section that it has. */
+function withSections(readme, texts) {
+  return readme.replace(TABLES, (tables) => {
+    const kept = tables.split(/^(?=### )/m).map((text) => [/^### (.*)/.exec(text)?.[1], text.trim()]);
+    const all = new Map([...kept.filter(([title]) => title !== undefined), ...texts]);
+    return `\n${[...all.values()].join('\n\n')}\n\n`;
+  });
 }
 
 function options() {
@@ -58,7 +63,13 @@ function options() {
     if (stranger !== undefined) throw new Failure(`there is no benchmark ${stranger}; there are ${NAMES.join(', ')}`);
     const rounds = atLeast(1, 'rounds', values.rounds);
     const messages = atLeast(1_000_000, 'messages', values.messages);
-    return { ...values, build: !values['no-build'], rounds, messages, names: positionals.length > 0 ? positionals : NAMES };
+    return {
+      ...values,
+      build: !values['no-build'],
+      rounds,
+      messages,
+      names: positionals.length > 0 ? positionals : NAMES,
+    };
   } catch (error) {
     throw error instanceof Failure ? error : new Failure(error.message);
   }
@@ -67,7 +78,8 @@ function options() {
 function atLeast(least, name, given) {
   if (given === undefined) return undefined;
   const value = Number(given);
-  if (!(Number.isInteger(value) && value >= least)) throw new Failure(`--${name} takes a number from ${least} on, not ${given}`);
+  if (!(Number.isInteger(value) && value >= least))
+    throw new Failure(`--${name} takes a number from ${least} on, not ${given}`);
   return value;
 }
 
