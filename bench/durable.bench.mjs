@@ -32,6 +32,9 @@ const WANTED = { RabbitMQ: 20, ActiveMQ: 20 };
 const FLUSHES = 300;
 const FLUSHED_BYTES = 4096;
 
+// A second of 4 KiB is more than a queue may hold by default. The others have no such bound.
+const LIMITS = { maxQueueMessages: 10_000_000, maxQueueBytes: 4 * 1_024 ** 3 };
+
 const FILL = { persistent: true, consumers: 0 };
 const THROUGH = { persistent: true, window: 1_000, 'in-flight': 10_000, ack: 'client-individual' };
 
@@ -89,7 +92,7 @@ export async function run({ progress, rounds = ROUNDS }) {
   const data = mkdtempSync(join(tmpdir(), 'stompbox-bench-'));
   try {
     const floor = flushMicroseconds(join(data, 'floor'));
-    const brokers = await startBrokers({ data: join(data, 'data') }, say, notes);
+    const brokers = await startBrokers({ data: join(data, 'data'), limits: LIMITS }, say, notes);
     const figures = [];
     try {
       for (const each of [...CASES, LATENCY]) {
@@ -181,7 +184,7 @@ async function profile(load, producers, data, say) {
   const name = `profile-${producers}`;
   const file = join(data, `${name}.cpuprofile`);
   const argv = ['--cpu-prof', '--cpu-prof-dir', data, '--cpu-prof-name', `${name}.cpuprofile`];
-  const broker = await startOurs({ data: join(data, name) }, argv);
+  const broker = await startOurs({ data: join(data, name), limits: LIMITS }, argv);
   try {
     const options = { ...FILL, producers, window: 1_000, seconds: PROFILED_SECONDS };
     await drive(load, { ...addressOf(broker), destination: destination('queue'), ...options });
