@@ -196,6 +196,7 @@ function observing(log: Log): EngineObserver {
     deadLetter: (destination, message, reason, deliveries) =>
       log('dead-letter', { destination, message, reason, deliveries }),
     storeFailed: (error) => log('store-failed', { error }),
+    storeDamaged: (error) => log('store-damaged', { error }),
     storeRecovered: (ms) => log('store-recovered', { ms }),
     durableDeleted: (subscription, destination) => log('subscription-deleted', { subscription, destination }),
   };

@@ -24,6 +24,7 @@ export const EVENTS = {
     say: 'The messages of before are back.',
   },
   'store-failed': { level: 'error', fields: ['error'], say: 'Something could not be kept; its producer was told.' },
+  'store-damaged': { level: 'error', fields: ['error'], say: 'A message that cannot be read is set aside.' },
   'store-recovered': { level: 'info', fields: ['ms'], say: 'The store keeps messages again.' },
   'connection-opened': { level: 'debug', fields: ['connection', 'transport', 'remote'], say: 'Before CONNECT.' },
   'connection-refused': {

@@ -92,7 +92,7 @@ export class Router {
   }
 
   /** What a SUBSCRIBE means. Throws Refusal. */
-  subscribe(frame: Frame, destination: string): Destination {
+  subscribe(destination: string): Destination {
     const target = this.#resolve('subscribe', destination);
     if (target === undefined)
       throw new Refusal('bad-destination', `${quote(destination)} belongs to another connection (M-84)`);
@@ -136,6 +136,8 @@ export class Router {
     const delay = headers.get('AMQ_SCHEDULED_DELAY');
     const time = headers.get('AMQ_SCHEDULED_TIME');
     const persistent = headers.get('persistent');
+    const repeated = REPEATING.find((name) => headers.has(name));
+    if (repeated !== undefined) throw new Refusal('unsupported', `${repeated}: this broker does not repeat messages`);
     const group = headers.get('JMSXGroupID') || undefined;
     const duplicateId = headers.get('duplicate-id') || headers.get('_AMQ_DUPL_ID') || undefined;
     if (duplicateId !== undefined && duplicateId.length > MAX_DUPLICATE_ID_LENGTH)
@@ -203,6 +205,9 @@ const PREFETCH = ['prefetch-count', 'activemq.prefetchSize'];
 const EXCLUSIVE = ['exclusive', 'activemq.exclusive'];
 const MAX_DURABLE_NAME_BYTES = 900;
 const SUBSCRIPTION_NAME = ['durable-subscription-name', 'durable-subscriber-name', 'activemq.subscriptionName'];
+
+// Sent once instead of again and again would be a silent no.
+const REPEATING = ['AMQ_SCHEDULED_CRON', 'AMQ_SCHEDULED_PERIOD', 'AMQ_SCHEDULED_REPEAT'];
 
 /** A header under any of its names. */
 function firstOf(frame: Frame, names: readonly string[]): string | undefined {

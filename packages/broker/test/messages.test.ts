@@ -151,6 +151,7 @@ describe('a header that would mean something here', () => {
     ['expires', ['x', '-1', '1e9', '9'.repeat(20)], /expires .* is no number/],
     ['expiration', ['x', '-1'], /expiration .* is no number/],
     ['AMQ_SCHEDULED_DELAY', ['-1', 'abc', '1.5', ''], /no number/],
+    ['AMQ_SCHEDULED_CRON', ['* * * * *'], /does not repeat/],
   ] as const)('%s is refused where it is nonsense, or would be ignored (M-83, X-69)', async (name, values, message) => {
     for (const value of values) {
       const at = await place();

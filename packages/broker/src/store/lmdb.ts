@@ -31,6 +31,7 @@ import {
   timePrefix,
   unsealed,
 } from './record.ts';
+import { Room } from './room.ts';
 import {
   type Change,
   checkChange,
@@ -49,8 +50,12 @@ import { openTables, readState, type State, type Tables } from './tables.ts';
 const BATCH_PARTS = 20_000;
 const BATCH_BYTES = 16 * 1024 * 1024;
 
-// MDB_MAP_FULL; EFBIG, ENOSPC and EDQUOT as Linux and macOS number them
-const FULL: ReadonlySet<unknown> = new Set([-30_792, 27, 28, process.platform === 'darwin' ? 69 : 122]);
+// MDB_MAP_FULL; EFBIG, ENOSPC and EDQUOT as Linux and macOS number them, and as Node names them
+const FULL: ReadonlySet<unknown> = new Set([
+  -30_792,
+  ...[27, 28, process.platform === 'darwin' ? 69 : 122],
+  ...['EFBIG', 'ENOSPC', 'EDQUOT'],
+]);
 
 const EIO = 5;
 const PROBE_BYTES = 2 * BATCH_BYTES; // what a batch takes, with room to spare
@@ -111,6 +116,11 @@ function flushNames(dir: string, firstMade: string | undefined): void {
   }
 }
 
+/** So that a full disk can be drained. */
+const LEFT_FREE_BYTES = 512 * 1024;
+/** For the tree's own pages, and the list of free ones. */
+const SPARE_PAGES = 64;
+
 interface Waiting {
   readonly change: Change;
   resolve(): void;
@@ -124,6 +134,7 @@ class LmdbStore implements Store {
   readonly #tables: Tables;
   readonly #state: State;
   readonly #lock: DirectoryLock;
+  readonly #room: Room;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #broken: unknown;
@@ -135,6 +146,7 @@ class LmdbStore implements Store {
     this.#tables = tables;
     this.#state = state;
     this.#lock = lock;
+    this.#room = new Room(join(dir, 'data.mdb'));
   }
 
   async commit(change: Change): Promise<void> {
@@ -250,6 +262,7 @@ class LmdbStore implements Store {
   async #end(): Promise<void> {
     await this.#writing;
     await this.#root.close();
+    this.#room.close();
     await this.#lock.release();
   }
 
@@ -280,7 +293,10 @@ class LmdbStore implements Store {
     try {
       const batch = new Batch(this.#tables, this.#state);
       for (const { change } of changes) batch.apply(change);
-      await this.#transact(batch.finish());
+      await this.#transact(
+        batch.finish(),
+        changes.some(({ change }) => isGrowing(change)),
+      );
       batch.confirm();
     } catch (error) {
       const failure = this.#failure(error);
@@ -294,10 +310,17 @@ class LmdbStore implements Store {
     for (const each of changes) each.resolve();
   }
 
+  // What only takes away does with what was left free for it.
+  #makeRoom(writes: readonly Write[]): void {
+    const { lastPageNumber, pageSize } = this.#root.getStats() as { lastPageNumber: number; pageSize: number };
+    this.#room.make((lastPageNumber + 1) * pageSize + mostThatWritesTake(writes, pageSize) + LEFT_FREE_BYTES);
+  }
+
   /** All the writes in one transaction; resolves when it is on the disk. */
-  async #transact(writes: readonly Write[]): Promise<void> {
+  async #transact(writes: readonly Write[], grows: boolean): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
     if (writes.length === 0) return;
+    if (grows) this.#makeRoom(writes);
     try {
       await this.#root.batch(() => {
         for (const { table, key, value } of writes) {
@@ -340,6 +363,16 @@ class LmdbStore implements Store {
   #closed(): StoreError {
     return new StoreError('closed', `the store in ${this.#dir} is closed`);
   }
+}
+
+// Pages that a transaction may add at the most, in bytes: what it writes, and a copy of every page on the way to each place.
+function mostThatWritesTake(writes: readonly Write[], pageSize: number): number {
+  let bytes = SPARE_PAGES * pageSize;
+  for (const { value } of writes) {
+    const length = value?.length ?? 0;
+    bytes += pageSize + (length > pageSize / 4 ? length + pageSize : 0);
+  }
+  return bytes;
 }
 
 function isGrowing({ append = [], schedule = [], redelivered = [], facts = [] }: Change): boolean {

@@ -34,6 +34,8 @@ export const noCounts = (): EngineCounts => ({
 export interface EngineObserver {
   deadLetter?(destination: string, message: number, reason: Death, deliveries: number): void;
   storeFailed?(error: unknown): void;
+  /** What is on disk is not what was written. */
+  storeDamaged?(error: Error): void;
   /** It failed before, and has kept something again. */
   storeRecovered?(ms: number): void;
   durableDeleted?(name: string, pattern: string): void;

@@ -8,7 +8,7 @@
 // What is sent and settled in the same change never reaches the store.
 
 import { Content, Encoder, frame, NameSet } from '@stompbox/protocol';
-import type { Change, MessageKey, Store, StoredMessage } from '../../store/store.ts';
+import type { Change, MessageKey, Portion, ScheduledMessage, Store, StoredMessage } from '../../store/store.ts';
 import { StoreError } from '../../store/store.ts';
 import { isTemporary } from '../../temporary.ts';
 import {
@@ -125,6 +125,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   readonly #topics: Topics;
   readonly #durables = new Durables();
   readonly #duplicates: Duplicates;
+  readonly #damaged = new Set<number>(); // ids that were told
   readonly #expiring = new Set<Queue>(); // that have, or had, something in memory that expires
   readonly #scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
   #pending = empty();
@@ -416,9 +417,29 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       windowBytes: this.#options.windowBytes,
       read: (after, most) => {
         const key = after && { queue: name, priority: after.priority, id: after.id };
-        return this.#store.read(name, key, most).map((stored) => this.#revive(stored));
+        return this.#read(name, key, most).map((stored) => this.#revive(stored));
       },
     };
+  }
+
+  // A damaged message is told and set aside: it stays in the store for somebody to look at, and the queue goes on behind it.
+  #read(queue: string, after: MessageKey | undefined, most: Portion): StoredMessage[] {
+    let from = after;
+    for (;;) {
+      try {
+        return this.#store.read(queue, from, most);
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.key === undefined || !('queue' in error.key)) throw error;
+        this.#setAside(error, error.key.id);
+        from = error.key;
+      }
+    }
+  }
+
+  #setAside(error: StoreError, id: number): void {
+    if (this.#damaged.has(id)) return;
+    this.#damaged.add(id);
+    this.#options.observer?.storeDamaged?.(error);
   }
 
   #revive(stored: StoredMessage): Kept {
@@ -700,12 +721,24 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#cancelDue = this.#options.schedule(ms, () => this.#release());
   }
 
+  // A damaged one can only be told and dropped: it would stand before all others for ever.
+  #due(): ScheduledMessage[] {
+    try {
+      return this.#store.due(this.time(), { messages: SWEPT_AT_ONCE, bytes: this.#options.windowBytes });
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.key === undefined || !('dueAt' in error.key)) throw error;
+      this.#setAside(error, error.key.id);
+      this.#pending.unschedule.push(error.key);
+      return [];
+    }
+  }
+
   // A message leaves the schedule and enters its queue in one change.
   #release(): void {
     this.#dueAt = Number.POSITIVE_INFINITY;
     this.#cancelDue = undefined;
     this.#releasing = true; // until the store shows them no longer
-    const due = this.#store.due(this.time(), { messages: SWEPT_AT_ONCE, bytes: this.#options.windowBytes });
+    const due = this.#due();
     const behind = new Set<Queue | TopicSubscriber>();
     this.#committing = true;
     for (const { id, dueAt, queue, destination, content, priority, expiresAt } of due) {
@@ -758,7 +791,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   #expireAway(key: MessageKey): void {
     const queue = this.#queues.get(key.queue);
-    const [stored] = this.#store.read(key.queue, { ...key, id: key.id - 1 }, { messages: 1, bytes: 1 });
+    const [stored] = this.#read(key.queue, { ...key, id: key.id - 1 }, { messages: 1, bytes: 1 });
     if (queue === undefined || stored?.id !== key.id) return;
     const kept = this.#revive(stored);
     if (!queue.forget(key, stored.content.bytes.length)) return; // it is in memory, or with a consumer
