@@ -9,7 +9,7 @@ import { ANONYMOUS, type Authenticate, type Authorize, type Identity, LoginPenal
 import { EmbeddedEngine } from './engine/embedded/embedded.ts';
 import type { Delivery, Engine, Inspection } from './engine/engine.ts';
 import { type BrokerLimits, resolveLimits } from './limits.ts';
-import { type Counted, Peer, type PeerOwner } from './peer.ts';
+import { type Counts, Peer, type PeerOwner } from './peer.ts';
 import { Refusal } from './refusal.ts';
 import { ownerOf } from './temporary.ts';
 
@@ -27,41 +27,47 @@ export interface BrokerOptions {
    * `authenticate` only loopback addresses and Unix sockets are taken, unless `open` says otherwise.
    */
   readonly listen?: readonly string[];
-  /** For the TLS listeners. */
+  /** For the TLS listeners, which need `cert` and `key`. */
   readonly tls?: ListenOptions['tls'];
   /** For the WebSocket listeners: path, origins, compression. A message may be as large as a frame unless it says otherwise. */
   readonly webSocket?: ListenOptions['webSocket'];
-  /** Who may come in; everybody unless given. */
+  /** Who may come in; everybody unless given. `passcodes()` makes one. */
   readonly authenticate?: Authenticate;
-  /** Who may do what; everything unless given. */
+  /** Who may do what; everything unless given. A throw ends that connection, and `onFault` hears of it. */
   readonly authorize?: Authorize;
   /** Listen beyond loopback although anybody may come in. */
   readonly open?: boolean;
+  /** What each bounds, its unit, default and range: `LIMITS`. */
   readonly limits?: Partial<BrokerLimits>;
-  /** Deviations from the strict protocol for clients that need them (conformance 7), and strictnesses beyond it. */
+  /** Deviations from the strict protocol, each by its name, for clients that need them (conformance 7). None unless given. */
   readonly leniency?: ServerSessionOptions['leniency'];
+  /** CONNECT in 1.1 and 1.2 must name a host (X-27). False unless given. */
   readonly requireHost?: boolean;
-  /** Where messages live; memory unless given. */
+  /** Where messages live; memory unless given. The broker closes it. */
   readonly engine?: Engine;
-  /** What `CONNECTED` says in `server`; `false` says nothing. */
+  /** What `CONNECTED` says in `server`; `false` says nothing. `Stompbox/` and the version unless given. */
   readonly server?: string | false;
   /** Hears of failures inside the broker, and of connections that never became one. Nothing is printed. */
   readonly onFault?: (error: unknown) => void;
+  /** The system's unless given. */
   readonly clock?: Clock;
 }
 
-/** Counts since the start, and what is there now. */
-export interface BrokerStats extends Readonly<Record<Counted, number>> {
+/** Counts since the start, and what is there now. A copy: it does not change. */
+export interface BrokerStats extends Counts {
+  /** Open now, logged in or not. */
   readonly connections: number;
+  /** Held now by queues and topics: contents, and an estimate of what goes with them. */
   readonly bytes: number;
 }
 
 export interface Broker {
   /** Where it listens, with real ports, in the order of `listen`. */
   readonly urls: readonly string[];
+  /** What is in the queues now. */
   readonly inspect: Inspection;
   stats(): BrokerStats;
-  /** Serves a channel that something else has opened: a memory channel of a test. */
+  /** Serves a channel that came another way, such as the memory channel of a test; from now on it is the broker's. */
   serve(channel: Channel): void;
   /**
    * Stops: no new connections, no new frames; what was under way is answered, clients get an ERROR and a close (M-98).
@@ -85,7 +91,8 @@ const WEBSOCKET_SLACK_BYTES = 65_536;
 
 /**
  * Starts a broker. Resolves when every listener is bound.
- * Rejects with TransportError (`bad-url`, `address-in-use`, …) or RangeError (a limit out of range); nothing is left open.
+ * Rejects with TransportError (`bad-url`, `address-in-use`, …), or RangeError (a limit out of range, an address that
+ * needs `authenticate`); nothing is left open.
  */
 export async function createBroker(options: BrokerOptions = {}): Promise<Broker> {
   const broker = new EmbeddedBroker(options);
@@ -104,7 +111,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
   readonly #peers = new Map<string, Peer>();
   readonly #perAddress = new Map<string, number>();
   readonly #scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
-  readonly #counts: Record<Counted, number> = {
+  readonly #counts: { -readonly [what in keyof Counts]: number } = {
     received: 0,
     delivered: 0,
     acked: 0,
@@ -297,7 +304,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
     this.engine.discard(queue).catch((error: unknown) => this.unexpected(error));
   }
 
-  count(what: Counted, n: number): void {
+  count(what: keyof Counts, n: number): void {
     this.#counts[what] += n;
   }
 

@@ -15,4 +15,4 @@ export {
   type SubscriptionRequest,
   type Work,
 } from './engine/engine.ts'; // where messages live: bring your own
-export { type BrokerLimits, LIMITS, type LimitName } from './limits.ts';
+export { type BrokerLimits, LIMITS, type LimitName } from './limits.ts'; // what is bounded

@@ -49,14 +49,27 @@ export interface PeerOwner {
   hasTemporary(queue: string): boolean;
   /** Drops a temporary queue and what is in it. */
   discard(queue: string): void;
-  count(what: Counted, n: number): void;
+  count(what: keyof Counts, n: number): void;
   /** A failure that is nobody's but ours. */
   unexpected(error: unknown): void;
   closed(peer: Peer): void;
 }
 
 /** What a broker counts. */
-export type Counted = 'received' | 'delivered' | 'acked' | 'nacked' | 'errors' | 'droppedReplies';
+export interface Counts {
+  /** SEND frames, those of transactions included. */
+  readonly received: number;
+  /** MESSAGE frames. */
+  readonly delivered: number;
+  /** Messages that an ACK covered; in a transaction, at its COMMIT. */
+  readonly acked: number;
+  /** The same of NACK. */
+  readonly nacked: number;
+  /** ERROR frames. */
+  readonly errors: number;
+  /** SENDs to a temporary queue that was not there. */
+  readonly droppedReplies: number;
+}
 
 /** A subscription as the broker keeps it. */
 interface Consumer {
@@ -288,7 +301,7 @@ export class Peer {
     for (const delivery of items) settlements.push({ delivery, outcome });
     const consumer = subscription && this.#consumers.get(subscription);
     if (consumer !== undefined) credits.set(consumer, (credits.get(consumer) ?? 0) + items.length);
-    this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
+    if (transaction === undefined) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
     if (receipt !== undefined) this.#confirmLater(receipt, false);
   }
 
@@ -312,6 +325,7 @@ export class Peer {
     const { settlements } = transaction;
     const sends = transaction.sends.filter(({ destination }) => this.#router.isThere(destination));
     this.#owner.count('droppedReplies', transaction.sends.length - sends.length);
+    for (const { outcome } of settlements) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', 1);
     this.#slow(
       this.#owner.engine.commit({ sends, settlements, atomic: true }),
       () => this.#receipts(receipt),
