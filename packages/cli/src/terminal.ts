@@ -15,7 +15,7 @@ export interface Terminal {
 
 /** Colours are off unless standard output is a terminal, and with NO_COLOR. */
 export function terminal(): Terminal {
-  const colours = pc.createColors(process.stdout.isTTY === true && !process.env['NO_COLOR']);
+  const colours = pc.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
   return {
     say: (line = '') => void process.stdout.write(`${line}\n`),
     complain: (line) => void process.stderr.write(`${line}\n`),
