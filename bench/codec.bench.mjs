@@ -108,7 +108,8 @@ const ENCODERS = {
       let bytes = 0;
       for (let n = 0; n < count; n++) {
         encoder.frame(frame(COMMAND, HEADERS, body));
-        if (encoder.length >= CHUNK_BYTES || n + 1 === count) bytes += encoder.take().length;
+        if (encoder.length < CHUNK_BYTES && n + 1 < count) continue;
+        for (const part of encoder.takeAll()) bytes += part.length; // as a connection hands them on
       }
       return bytes;
     };
