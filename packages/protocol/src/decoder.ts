@@ -387,7 +387,7 @@ export class Decoder {
       } else if (c === LF) {
         const crlf = at > this.#lineStart && bytes[at - 1] === CR && this.#endsLines();
         const lineEnd = crlf ? at - 1 : at;
-        if (lineEnd - this.#lineStart > this.#lineLimit()) this.#tooLong(at);
+        if (at >= stop && lineEnd - this.#lineStart > this.#lineLimit()) this.#tooLong(at);
         at++;
         this.#scan = at;
         if (this.#command === undefined) this.#startCommand(lineEnd);
@@ -458,7 +458,12 @@ export class Decoder {
 
   // How far this line may be searched: to the end of what has come, or to where it breaks a limit (and the CR of CR LF).
   #lineStop(): number {
-    return Math.min(this.#end, this.#lineStart + this.#lineLimit() + 1, this.#at + this.#limits.maxHeadBytes);
+    const limits = this.#limits;
+    const limit = this.#command === undefined ? limits.maxCommandBytes : limits.maxHeaderLineBytes;
+    const lineStop = this.#lineStart + limit + 1;
+    const headStop = this.#at + limits.maxHeadBytes;
+    const stop = lineStop < headStop ? lineStop : headStop;
+    return stop < this.#end ? stop : this.#end;
   }
 
   #lineLimit(): number {
