@@ -460,10 +460,8 @@ export class Decoder {
   #lineStop(): number {
     const limits = this.#limits;
     const limit = this.#command === undefined ? limits.maxCommandBytes : limits.maxHeaderLineBytes;
-    const lineStop = this.#lineStart + limit + 1;
-    const headStop = this.#at + limits.maxHeadBytes;
-    const stop = lineStop < headStop ? lineStop : headStop;
-    return stop < this.#end ? stop : this.#end;
+    const limited = Math.min(this.#lineStart + limit + 1, this.#at + limits.maxHeadBytes);
+    return Math.min(limited, this.#end);
   }
 
   #lineLimit(): number {

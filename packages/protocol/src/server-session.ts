@@ -453,7 +453,7 @@ export class ServerSession<Item = unknown> extends Session {
     const headers: [string, string][] = [['message', error.message]];
     if (receipt !== undefined) headers.push(['receipt-id', receipt]);
     if (error.code === 'version-mismatch') headers.push(['version', this.#versions.join(',')]);
-    headers.push(['content-type', 'text/plain']);
+    headers.push(['content-type', 'text/plain;charset=utf-8']); // stompit 1.0 crashes on a bare text/plain here
     this.encoder.frame(frame('ERROR', headers, `${error.message}\n`));
     this.current = 'closed';
   }
