@@ -72,6 +72,15 @@ test('npm start says so when its port is taken, and how to take another', async 
   }
 });
 
+test('npm start ends in order when nobody reads what it says any more', async () => {
+  const { child, out, ended, says } = start('--port', '0', '--ws-port', '0');
+  await says('Ctrl-C stops it.');
+  child.stdout.destroy(); // as `| cat` does, which the same Ctrl-C ends first
+  child.kill('SIGINT');
+  expect(await ended).toBe(0);
+  expect(out.errors).toBe('');
+});
+
 test('npm start refuses a port that is none', async () => {
   const { out, ended } = start('--port', '70000');
   expect(await ended).not.toBe(0);
