@@ -25,7 +25,7 @@ const PACKAGES = {
   console: { imports: ['client'], types: ['broker'], uses: [], web: 'all' },
   cli: {
     imports: ['protocol', 'transport', 'client', 'broker', 'jetstream', 'console'],
-    uses: ['commander'],
+    uses: ['commander', 'picocolors'],
     ambient: true,
   },
   testkit: { imports: ['protocol', 'transport'], uses: ['fast-check'], testUses: ['esbuild'], ambient: true },

@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const programs = [...readme.matchAll(/^## (.+)\n(?:(?!^## )[^])*?^```js\n([^]*?)^```/gm)].map(
+const programs = [...readme.matchAll(/^## (.+)\n(?:(?!^## ).*\n)*?```js\n((?:(?!^```).*\n)*)```/gm)].map(
   ([, title = '', code = '']) => ({ title, code }),
 );
 

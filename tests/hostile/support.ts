@@ -18,7 +18,7 @@ export interface Place {
   /** A client that has been let in. */
   connected(version?: Version, options?: { url?: string; headers?: string }): Promise<RawClient>;
   /** Drops every connection but the bystander's, so that a test that failed does not fail the next one. */
-  clear(): void;
+  clear(): Promise<void>;
   /** The bystander's message still goes round. */
   greets(): Promise<void>;
   /** The same, and nothing is left of anybody else (I-2, I-6). */
@@ -67,8 +67,9 @@ export async function place(options: Omit<BrokerOptions, 'listen' | 'clock' | 'o
       await client.connect(version, headers);
       return client;
     },
-    clear() {
+    async clear() {
       for (const client of clients.splice(1)) client.socket.destroy();
+      await clock.advance(1_000); // lingerMs
     },
     greets,
     async unharmed() {

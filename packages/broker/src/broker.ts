@@ -36,23 +36,25 @@ export interface BrokerOptions {
    * `authenticate` only loopback addresses and Unix sockets are taken, unless `open` says otherwise.
    */
   readonly listen?: readonly string[];
-  /** For the TLS listeners. */
+  /** For the TLS listeners, which need `cert` and `key`. */
   readonly tls?: ListenOptions['tls'];
   /** For the WebSocket listeners: path, origins, compression. A message may be as large as a frame unless it says otherwise. */
   readonly webSocket?: ListenOptions['webSocket'];
-  /** Who may come in; everybody unless given. */
+  /** Who may come in; everybody unless given. `passcodes()` makes one. */
   readonly authenticate?: Authenticate;
-  /** Who may do what; everything unless given. */
+  /** Who may do what; everything unless given. A throw ends that connection, and `onFault` hears of it. */
   readonly authorize?: Authorize;
   /** Listen beyond loopback although anybody may come in. */
   readonly open?: boolean;
+  /** What each bounds, its unit, default and range: `LIMITS`. */
   readonly limits?: Partial<BrokerLimits>;
   /** What becomes of a message for which its queue has no room; `refuse` unless given. Of the embedded engine. */
   readonly whenFull?: WhenFull;
   /** Stands before a queue's name in the name of its dead letter queue; `dlq.` unless given. Of the embedded engine. */
   readonly deadLetterPrefix?: string;
-  /** Deviations from the strict protocol for clients that need them (conformance 7), and strictnesses beyond it. */
+  /** Deviations from the strict protocol, each by its name, for clients that need them (conformance 7). None unless given. */
   readonly leniency?: ServerSessionOptions['leniency'];
+  /** CONNECT in 1.1 and 1.2 must name a host (X-27). False unless given. */
   readonly requireHost?: boolean;
   /**
    * A directory in which messages survive the process and a power cut (docs/storage.md); made where it is not there. In
@@ -61,7 +63,7 @@ export interface BrokerOptions {
   readonly data?: string;
   /** Another engine than the embedded one. */
   readonly engine?: Engine;
-  /** What `CONNECTED` says in `server`; `false` says nothing. */
+  /** What `CONNECTED` says in `server`; `false` says nothing. `Stompbox/` and the version unless given. */
   readonly server?: string | false;
   /** Hears what the broker tells about itself (docs/operating.md). Nothing is printed. */
   readonly log?: Logger;
@@ -71,6 +73,7 @@ export interface BrokerOptions {
   readonly warnings?: readonly string[];
   /** Hears of failures inside the broker, and of connections that never became one, as errors. */
   readonly onFault?: (error: unknown) => void;
+  /** The system's unless given. */
   readonly clock?: Clock;
 }
 
@@ -78,6 +81,7 @@ export interface BrokerOptions {
 export interface BrokerStats extends Readonly<Record<Counted, number>> {
   readonly errors: number;
   readonly connections: number;
+  /** Held now by queues and topics: contents, and an estimate of what goes with them. */
   readonly bytes: number;
 }
 
@@ -97,6 +101,7 @@ export interface Leftover {
 export interface Broker {
   /** Where it listens, with real ports, in the order of `listen`. */
   readonly urls: readonly string[];
+  /** What is in the queues now. */
   readonly inspect: Inspection;
   stats(): BrokerStats;
   /** All figures, for `renderMetrics`. Costs a pass over connections and queues. */

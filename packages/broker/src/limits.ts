@@ -3,9 +3,10 @@
 
 import type { ProtocolErrorCode } from '@stompbox/protocol';
 
+/** The unit is in the name; where there is none, it is a count. */
 export const LIMITS = {
   maxConnections: { default: 10_000, min: 1, say: 'Connections at a time; the next ones are closed at once.' },
-  maxConnectionsPerAddress: { default: 10_000, min: 1, say: 'The same for one IP address.' },
+  maxConnectionsPerAddress: { default: 10_000, min: 1, say: 'Connections from one IP address at a time.' },
   connectTimeoutMs: { default: 10_000, min: 1, say: 'A connection must have sent CONNECT by then.' },
   frameTimeoutMs: { default: 60_000, min: 1, say: 'A head must be finished by then; a body may pause this long.' },
   maxHeaderLineBytes: { default: 16_384, min: 64, say: 'One header line.' },
@@ -23,7 +24,7 @@ export const LIMITS = {
     min: 1,
     say: 'Unsettled deliveries a subscription may have unless it says `prefetch-count`.',
   },
-  maxPrefetch: { default: 65_535, min: 1, say: 'The most it may say.' },
+  maxPrefetch: { default: 65_535, min: 1, say: 'The largest `prefetch-count`; larger ones are lowered to it.' },
   maxUnsettled: {
     default: 100_000,
     min: 1,
@@ -102,7 +103,7 @@ export function limitNamedIn(message: string): LimitName | undefined {
   return name !== undefined && Object.hasOwn(LIMITS, name) ? (name as LimitName) : undefined;
 }
 
-/** Throws a RangeError that names the limit and what it takes. */
+/** The defaults, and what is given over them. Throws a RangeError that names the limit and what it takes. */
 export function resolveLimits(given: Partial<BrokerLimits> = {}): BrokerLimits {
   const names = Object.keys(LIMITS) as LimitName[];
   for (const name of Object.keys(given)) {

@@ -387,6 +387,7 @@ export class Peer {
     const { settlements } = transaction;
     const sends = transaction.sends.filter(({ destination }) => this.#router.isThere(destination));
     this.#owner.count('droppedReplies', transaction.sends.length - sends.length);
+    for (const { outcome } of settlements) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', 1);
     this.#slow(
       this.#owner.engine.commit({ sends, settlements, atomic: true }),
       () => this.#receipts(receipt),

@@ -46,7 +46,7 @@ export async function demo(options: DemoOptions, out: Terminal, interrupted: Pro
   howToConnect(tcp, out);
   await interrupted;
   const { connections } = broker.stats();
-  out.say(`\nStopping${connections === 0 ? '' : `: ${connections} connected, each gets a word and a close`}.`);
+  out.say(`\nStopping${connections === 0 ? '' : `: ${connections} connected; each is told, then closed`}.`);
   await broker.close();
   return 0;
 }
@@ -152,13 +152,13 @@ function howToConnect(url: string, out: Terminal): void {
   const { hostname, port } = new URL(url);
   out.say(out.bold('The broker stays up. From another terminal, in this folder:'));
   out.say(`  ${out.dim('# send a message, and read it')}`);
-  out.say(
-    `  node --input-type=module -e "import { connect } from '@stompbox/client'; const c = await connect('${url}');`,
-  );
-  out.say(
-    `    await c.send('/queue/hello', 'hi'); console.log((await c.subscribe('/queue/hello').next()).text()); await c.disconnect()"`,
-  );
-  out.say(`  ${out.dim('# or any other STOMP client, such as stomp.py')}`);
+  out.say('  node --input-type=module -e "');
+  out.say("    import { connect } from '@stompbox/client';");
+  out.say(`    const connection = await connect('${url}');`);
+  out.say("    await connection.send('/queue/hello', 'hi');");
+  out.say("    console.log((await connection.subscribe('/queue/hello').next()).text());");
+  out.say('    await connection.disconnect()"');
+  out.say(`  ${out.dim('# or any other STOMP client, such as stomp.py (pip install stomp.py)')}`);
   out.say(`  python3 -m stomp -H ${hostname} -P ${port}`);
   out.say();
   out.say(out.dim('Ctrl-C stops it.'));

@@ -13,9 +13,16 @@ export interface Terminal {
   bad(text: string): string;
 }
 
+// `| head`, or a `| cat` that the same Ctrl-C ended: nobody reads any more, which is no failure of ours.
+function unlessNobodyReads(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
 /** Colours are off unless standard output is a terminal, and with NO_COLOR. */
 export function terminal(): Terminal {
-  const colours = pc.createColors(process.stdout.isTTY === true && !process.env['NO_COLOR']);
+  const colours = pc.createColors(process.stdout.isTTY === true && !process.env.NO_COLOR);
+  process.stdout.on('error', unlessNobodyReads);
+  process.stderr.on('error', unlessNobodyReads);
   return {
     say: (line = '') => void process.stdout.write(`${line}\n`),
     complain: (line) => void process.stderr.write(`${line}\n`),

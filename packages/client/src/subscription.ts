@@ -10,7 +10,7 @@
 // At the end: what waits in an `auto` subscription may still be read, since the broker
 // has forgotten it; in the client modes it is dropped, since the broker delivers it again.
 
-import type { AckMode } from '@stompbox/protocol';
+import { type AckMode, type Frame, frame } from '@stompbox/protocol';
 import type { Clock } from './clock.ts';
 import { ConnectionLost, UsageError } from './errors.ts';
 import { type Gauge, Inbox, type WaitOptions } from './inbox.ts';
@@ -252,6 +252,22 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     this.#running--;
     this.#wake();
   }
+}
+
+/** The SUBSCRIBE that asks for it. */
+export function subscribeFrame(
+  { id, destination, ack }: Subscription,
+  { prefetch, headers }: SubscribeOptions,
+  receipt: string | undefined,
+): Frame<'SUBSCRIBE'> {
+  return frame('SUBSCRIBE', {
+    destination,
+    id,
+    ack,
+    ...(receipt === undefined ? {} : { receipt }),
+    ...(prefetch === undefined ? {} : { 'prefetch-count': prefetch, 'activemq.prefetchSize': prefetch }),
+    ...headers,
+  });
 }
 
 function asResult<T>(message: Message<T> | undefined): IteratorResult<Message<T>, undefined> {

@@ -98,3 +98,20 @@ export class Transaction {
     return new UsageError('unknown-transaction', `transaction ${JSON.stringify(this.id)} was ${how} before (T-04)`);
   }
 }
+
+/** COMMIT when `work` returns, ABORT when it throws; what `work` ended itself stays ended. Answers what `work` answers. */
+export async function inTransaction<Result>(
+  transaction: Transaction,
+  work: (transaction: Transaction) => Result | PromiseLike<Result>,
+  options: WaitOptions,
+): Promise<Result> {
+  let result: Result;
+  try {
+    result = await work(transaction);
+  } catch (error) {
+    if (!transaction.ended) await transaction.abort(options).catch(() => {}); // a lost connection aborts as well (T-05)
+    throw error;
+  }
+  if (!transaction.ended) await transaction.commit(options);
+  return result;
+}

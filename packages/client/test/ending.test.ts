@@ -100,6 +100,25 @@ test('M-144: disconnect() lets a handler finish and its ACK go out, but not for 
   expect(stuck.clock.alarms).toBe(0);
 });
 
+test('close() lets out what was written, also while a streamed body waits for its first piece', async () => {
+  const { connection, peer } = await table(
+    {},
+    { memory: { delayMs: 5, schedule: (ms, fn) => void setTimeout(fn, ms) } },
+  );
+  const before = connection.send('/q', 'written before', { confirm: false });
+  async function* slow(): AsyncGenerator<string> {
+    await new Promise(() => {});
+    yield 'never';
+  }
+  const streamed = failure(connection.send('/q', slow()));
+  const closed = connection.close();
+  expect(await streamed).toMatchObject({ code: 'closed', outcome: 'unsent' });
+  await before.catch(() => {});
+  expect(new TextDecoder().decode((await peer.next('send')).frame.body)).toBe('written before');
+  peer.hangUp();
+  await closed;
+});
+
 test('close() leaves nothing running: every promise, iterator and timer ends', async () => {
   const { connection, peer, clock } = await table(
     { heartBeat: { send: 1_000, expect: 1_000 } },

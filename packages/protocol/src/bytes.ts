@@ -87,9 +87,11 @@ export function decodeAscii(bytes: Uint8Array, start: number, end: number): stri
   const length = end - start;
   if (length === 0) return '';
   if (length > LONGEST) return utf8.decode(bytes.subarray(start, end));
-  let hash = length;
-  for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0;
-  const slot = (hash ^ (hash >>> 9)) & (SLOTS - 1);
+  // A few characters choose the slot: to look at all of them would cost as much as comparing does.
+  const first = bytes[start] as number;
+  const middle = bytes[start + (length >> 1)] as number;
+  const last = bytes[end - 1] as number;
+  const slot = (length + first * 7 + middle * 31 + last * 97) & (SLOTS - 1);
   const seen = recent[slot] as string;
   if (seen.length === length) {
     let at = 0;

@@ -388,7 +388,7 @@ export class Decoder {
       } else if (c === LF) {
         const crlf = at > this.#lineStart && bytes[at - 1] === CR && this.#endsLines();
         const lineEnd = crlf ? at - 1 : at;
-        if (lineEnd - this.#lineStart > this.#lineLimit()) this.#tooLong(at);
+        if (at >= stop && lineEnd - this.#lineStart > this.#lineLimit()) this.#tooLong(at);
         at++;
         this.#scan = at;
         if (this.#command === undefined) this.#startCommand(lineEnd);
@@ -459,7 +459,10 @@ export class Decoder {
 
   // How far this line may be searched: to the end of what has come, or to where it breaks a limit (and the CR of CR LF).
   #lineStop(): number {
-    return Math.min(this.#end, this.#lineStart + this.#lineLimit() + 1, this.#at + this.#limits.maxHeadBytes);
+    const limits = this.#limits;
+    const limit = this.#command === undefined ? limits.maxCommandBytes : limits.maxHeaderLineBytes;
+    const limited = Math.min(this.#lineStart + limit + 1, this.#at + limits.maxHeadBytes);
+    return Math.min(limited, this.#end);
   }
 
   #lineLimit(): number {

@@ -14,6 +14,7 @@ import { DEFAULT_LIMITS, type Limits } from './decoder.ts';
 import { Encoder } from './encoder.ts';
 import { ProtocolError, type ProtocolErrorCode, quote } from './errors.ts';
 import { ACK_MODES, Frame, frame, isHandshake, SERVER_COMMANDS } from './frame.ts';
+import { Headers } from './headers.ts';
 import { agree, formatHeartBeat, type HeartBeatOffer, parseHeartBeat } from './heart-beat.ts';
 import { Ledger, type Subscription } from './ledger.ts';
 import { type Fault, HEART_BEAT_EVENT, Session, type SessionOptions } from './session.ts';
@@ -248,7 +249,14 @@ export class ServerSession<Item = unknown> extends Session {
       });
     }
     this.#negotiated = version;
-    return { type: 'connect', frame, version };
+    return { type: 'connect', frame: version === '1.0' ? this.#unpadded(frame) : frame, version };
+  }
+
+  // Blanks before a 1.0 value are padding (C-29), and `login: x` is how 1.0 shows it; the decoder could not know the version.
+  #unpadded(connect: Frame): Frame {
+    if (this.#options.leniency?.trim10 === 'none') return connect;
+    const values = [...connect.headers].map(([name, value]) => [name, value.replace(/^[ \t]+/, '')] as const);
+    return new Frame(connect.command, Headers.from(values));
   }
 
   /** Answers CONNECT with CONNECTED and lets the stream go on; does nothing on a session that has ended meanwhile. */
@@ -448,7 +456,7 @@ export class ServerSession<Item = unknown> extends Session {
     const headers: [string, string][] = [['message', error.message]];
     if (receipt !== undefined) headers.push(['receipt-id', receipt]);
     if (error.code === 'version-mismatch') headers.push(['version', this.#versions.join(',')]);
-    headers.push(['content-type', 'text/plain']);
+    headers.push(['content-type', 'text/plain;charset=utf-8']); // stompit 1.0 crashes on a bare text/plain here
     this.encoder.frame(frame('ERROR', headers, `${error.message}\n`));
     this.current = 'closed';
   }

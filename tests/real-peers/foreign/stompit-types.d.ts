@@ -36,7 +36,6 @@ declare module 'stompit' {
     nack(message: IncomingFrame, headers: Headers, options: SendOptions): void;
     disconnect(callback: (error: Error | null) => void): void;
     destroy(error?: Error): void;
-    setCommandHandler(command: string, handler: (frame: IncomingFrame) => void): void;
   }
 
   const stompit: {

@@ -1,8 +1,7 @@
 // stompit over TCP. It writes no content-length of its own, and cannot ask for a receipt on SUBSCRIBE and BEGIN.
 //
-// An ERROR whose body is `text/plain` and has a content-length, as ours and RabbitMQ's have, makes stompit
-// 1.0.0 throw out of everybody's reach: lib/Client.js destroys the frame where it means the client. So its handler for
-// ERROR is replaced by what it means to do.
+// It throws out of everybody's reach on an ERROR that is `text/plain` and nothing more, as RabbitMQ's are
+// (lib/Client.js destroys the frame where it means the client): ours say their charset.
 
 import type { Broker } from '@stompbox/broker';
 import stompit, { type Client, type Headers, type IncomingFrame, type SendOptions, type Transaction } from 'stompit';
@@ -35,7 +34,6 @@ class Connected implements ForeignClient {
     this.connected = client.headers;
     this.#client = client;
     client.on('error', ({ message }) => this.errors.put(message));
-    client.setCommandHandler('ERROR', ({ headers }) => client.destroy(new Error(headers.message)));
   }
 
   send(

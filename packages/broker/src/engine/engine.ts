@@ -74,6 +74,7 @@ export interface Settlement {
   readonly outcome: 'ack' | 'nack' | 'return' | 'reject';
 }
 
+/** Sends and settlements that belong together: those of one chunk of input, or of one transaction. */
 export interface Work {
   readonly sends: readonly Send[];
   readonly settlements: readonly Settlement[];
@@ -120,11 +121,13 @@ export interface Guarantees {
 }
 
 export interface QueueView {
+  /** As in `Destination`; that of a temporary queue begins with NUL. */
   readonly name: string;
   /** Waiting and not delivered. */
   readonly waiting: number;
   /** Delivered and not settled. */
   readonly unsettled: number;
+  /** Of both. */
   readonly bytes: number;
   readonly consumers: number;
 }

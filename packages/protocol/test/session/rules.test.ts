@@ -135,7 +135,7 @@ describe('section 2.1: the handshake', () => {
     const answer = answerTo('accept-version:9.9\nhost:h\n');
     expect(answer).toMatch(/^ERROR\n/);
     expect(answer).toContain('\nversion:1.0,1.1,1.2\n');
-    expect(answer).toContain('\ncontent-type:text/plain\n');
+    expect(answer).toContain('\ncontent-type:text/plain;charset=utf-8\n');
     expect(answer.split('\n\n')[1]).toMatch(/9\.9.*\n\0$/s);
   });
 
@@ -986,7 +986,7 @@ describe('section 4: server frames', () => {
       server.error({ code: 'denied', message: 'no: not\nyou' }, 'r');
       const escaped = version === '1.0' ? 'no: not you' : 'no\\c not\\nyou';
       expect(text(server.take(0))).toBe(
-        `ERROR\nmessage:${escaped}\nreceipt-id:r\ncontent-type:text/plain\ncontent-length:12\n\nno: not\nyou\n\0`,
+        `ERROR\nmessage:${escaped}\nreceipt-id:r\ncontent-type:text/plain;charset=utf-8\ncontent-length:12\n\nno: not\nyou\n\0`,
       );
     },
   );
@@ -1009,7 +1009,7 @@ describe('section 4: server frames', () => {
     hear(server, 'CONNECT\naccept-version:1.2\nhost:h\n\n\0');
     server.error({ code: 'denied', message: 'a\r\nversion:9\0' });
     expect(text(server.take(0)).split('\n\n')[0]).toBe(
-      'ERROR\nmessage:a  version:9 \ncontent-type:text/plain\ncontent-length:14',
+      'ERROR\nmessage:a  version:9 \ncontent-type:text/plain;charset=utf-8\ncontent-length:14',
     );
   });
 
