@@ -103,8 +103,8 @@ test('a package of others that is not on the list fails', async () => {
     'packages/broker/test/a.test.ts': "import { x } from '@scope/thing/deep';\n",
   });
   expect(found).toEqual([
-    'packages/broker/src/index.ts:1: broker -> ws is forbidden: broker may use nothing',
-    'packages/broker/test/a.test.ts:1: broker -> @scope/thing is forbidden: broker may use fast-check, vitest',
+    'packages/broker/src/index.ts:1: broker -> ws is forbidden: broker may use lmdb, yaml',
+    'packages/broker/test/a.test.ts:1: broker -> @scope/thing is forbidden: broker may use lmdb, yaml, fast-check, vitest, esbuild',
   ]);
 });
 

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { transformSync } from 'esbuild';
 import { expect, test } from 'vitest';
@@ -15,6 +15,7 @@ const programs = [...readme.matchAll(/^## (.+)\n(?:(?!^## ).*\n)*?```js\n((?:(?!
 
 const said: Record<string, string> = {
   'A broker in a test': '7 application/json\n',
+  'A broker that keeps its word': '2\n',
   'A client of any broker': '/topic/prices.eur 1.07\n',
   'The protocol alone': 'SEND a:b hello\n',
 };
@@ -39,7 +40,7 @@ for (const { title, code } of programs) {
 
 function run(file: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [file], { timeout: 20_000 });
+    const child = spawn(process.execPath, [file], { timeout: 20_000, cwd: dirname(file) });
     const out = { stdout: '', stderr: '' };
     child.stdout.on('data', (text) => {
       out.stdout += text;

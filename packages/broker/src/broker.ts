@@ -168,7 +168,7 @@ function timeOf(clock: Clock): number {
 }
 
 async function openEngine(options: BrokerOptions, limits: BrokerLimits, log: Log): Promise<OwnEngine> {
-  const { data, clock = realClock, whenFull, deadLetterPrefix } = options;
+  const { data, clock = realClock, whenFull, deadLetterPrefix, onFault } = options;
   const start = clock.now();
   const store = data === undefined ? memoryStore() : await lmdbStore({ dir: data });
   const schedule = (ms: number, run: () => void) => clock.schedule(ms, run);
@@ -178,7 +178,7 @@ async function openEngine(options: BrokerOptions, limits: BrokerLimits, log: Log
         ...limits,
         ...(whenFull && { whenFull }),
         ...(deadLetterPrefix !== undefined && { deadLetterPrefix }),
-        observer: observing(log),
+        observer: observing(log, onFault),
         schedule,
         time: () => timeOf(clock),
       },
@@ -196,12 +196,15 @@ async function openEngine(options: BrokerOptions, limits: BrokerLimits, log: Log
   }
 }
 
-function observing(log: Log): EngineObserver {
+function observing(log: Log, onFault: BrokerOptions['onFault']): EngineObserver {
   return {
     deadLetter: (destination, message, reason, deliveries) =>
       log('dead-letter', { destination, message, reason, deliveries }),
     storeFailed: (error) => log('store-failed', { error }),
-    storeDamaged: (error) => log('store-damaged', { error }),
+    storeDamaged: (error) => {
+      log('store-damaged', { error });
+      onFault?.(error);
+    },
     storeRecovered: (ms) => log('store-recovered', { ms }),
     durableDeleted: (subscription, destination) => log('subscription-deleted', { subscription, destination }),
   };

@@ -363,7 +363,7 @@ export class Peer {
     const consumer = subscription && this.#consumers.get(subscription);
     if (consumer !== undefined) credits.set(consumer, (credits.get(consumer) ?? 0) + items.length);
     this.#owner.heard(event.outcome);
-    this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
+    if (transaction === undefined) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
     if (receipt !== undefined) this.#confirmLater(receipt, false);
   }
 

@@ -304,6 +304,6 @@ export function selectorOf(
     return { selector: text, selects: (content) => selector.matches(content.headers) };
   } catch (cause) {
     if (!(cause instanceof SelectorError)) throw cause;
-    throw new Refusal('bad-header', `the selector is wrong: ${cause.message}`, { cause });
+    throw new Refusal('bad-header', cause.message, { cause });
   }
 }

@@ -195,7 +195,7 @@ describe('SUBSCRIBE', () => {
     const error = await client.error();
     expect([error.get('receipt-id'), error.get('message')]).toEqual([
       's',
-      expect.stringMatching(/selector is wrong: .*column/),
+      expect.stringMatching(/selector is wrong at column/),
     ]);
   });
 });
