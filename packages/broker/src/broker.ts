@@ -7,7 +7,8 @@ import { type Channel, type ChannelEnd, parseEndpoint } from '@stompbox/transpor
 import { type Listener, type ListenOptions, listen } from '@stompbox/transport/node';
 import { ANONYMOUS, type Authenticate, type Authorize, type Identity, isOpenDoor, LoginPenalty } from './access.ts';
 import type { EngineObserver } from './engine/embedded/books.ts';
-import { EmbeddedEngine, WHEN_FULL, type WhenFull } from './engine/embedded/embedded.ts';
+import { EmbeddedEngine } from './engine/embedded/embedded.ts';
+import { WHEN_FULL, type WhenFull } from './engine/embedded/options.ts';
 import { type Delivery, type Engine, EngineError, type Inspection } from './engine/engine.ts';
 import { type BrokerLimits, type LimitName, limitNamedIn, resolveLimits } from './limits.ts';
 import { type Log, type Logger, type LogLevel, logTo, reasons, SILENT } from './log.ts';

@@ -12,7 +12,7 @@ export {
 } from './broker.ts';
 // The configuration file -> what createBroker takes.
 export { type Configuration, type LoadedConfiguration, parseConfig, readConfig } from './config.ts';
-export type { WhenFull } from './engine/embedded/embedded.ts';
+export type { WhenFull } from './engine/embedded/options.ts';
 // Where messages live: bring your own.
 export {
   type Attributes,

@@ -11,6 +11,9 @@ export interface Origin {
   settled(): void;
 }
 
+/** Of what need not be settled. */
+export const NOBODY: Origin = { settle() {}, settled() {} };
+
 /** Bookkeeping of a kept message besides its content, in bytes: an estimate, so that limits mean memory. */
 export const OVERHEAD = 200;
 
@@ -67,4 +70,9 @@ export class Kept implements Delivery {
   isExpired(now: number): boolean {
     return this.attributes.expiresAt > 0 && this.attributes.expiresAt <= now;
   }
+}
+
+/** The message group that a content names. */
+export function groupOf({ headers }: Content): string | undefined {
+  return headers.get('JMSXGroupID');
 }
