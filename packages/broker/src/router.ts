@@ -28,6 +28,7 @@ export interface RouterOptions {
 }
 
 const REMEMBERED = 1024;
+const NONE: ReadonlySet<string> = new Set();
 const TEMP = '/temp-queue/';
 const REMOTE = '/remote-temp-queue/';
 
@@ -56,8 +57,9 @@ const DROPPED_AND_REPLY_TO = new NameSet([...RESERVED, 'reply-to']);
 export class Router {
   readonly #options: RouterOptions;
   readonly #scratch: Encoder;
-  readonly #sends = new Map<string, Destination>();
-  readonly #temporary = new Set<string>();
+  // Made when they are needed: ten thousand idle connections need none.
+  #sends: Map<string, Destination> | undefined;
+  #temporary: Set<string> | undefined;
 
   constructor(options: RouterOptions, scratch: Encoder) {
     this.#options = options;
@@ -66,11 +68,12 @@ export class Router {
 
   /** Names of this connection's temporary queues, as the engine knows them. */
   get temporary(): ReadonlySet<string> {
-    return this.#temporary;
+    return this.#temporary ?? NONE;
   }
 
   /** What a SEND means; undefined where it goes to a temporary queue that is not there (any more). Throws Refusal. */
   send(frame: Frame, destination: string): Send | undefined {
+    this.#sends ??= new Map();
     let target = this.#sends.get(destination);
     if (target === undefined) {
       target = this.#resolve('send', destination);
@@ -83,7 +86,7 @@ export class Router {
 
   /** The rules have changed: permissions are asked for again. */
   forget(): void {
-    this.#sends.clear();
+    this.#sends?.clear();
   }
 
   /** Whether a destination is still there: that of a transaction may have left before its COMMIT. */
@@ -106,6 +109,7 @@ export class Router {
       name: temporaryName(this.#options.connection, name),
       text: TEMP + name,
     };
+    this.#temporary ??= new Set();
     if (!this.#temporary.has(destination.name)) {
       if (this.#temporary.size >= this.#options.maxTempQueues) {
         throw new Refusal('limit', `this connection has ${this.#temporary.size} temporary queues (maxTempQueues)`);

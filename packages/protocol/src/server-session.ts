@@ -105,8 +105,9 @@ export class ServerSession<Item = unknown> extends Session {
     throw new ProtocolError(code, detail);
   });
   readonly #versions: readonly Version[];
-  readonly #heads = new WeakMap<ServerSubscription<Item>, Map<string, Uint8Array>>();
-  readonly #byOrdinal = new Map<number, ServerSubscription<Item>>();
+  // Made when they are needed: ten thousand idle connections need none.
+  #heads: WeakMap<ServerSubscription<Item>, Map<string, Uint8Array>> | undefined;
+  #byOrdinal: Map<number, ServerSubscription<Item>> | undefined;
   #theirs: HeartBeatOffer = { send: 0, expect: 0 };
   #negotiated: Version = '1.0';
   #deliveries = 0;
@@ -172,7 +173,7 @@ export class ServerSession<Item = unknown> extends Session {
         return { type: 'subscribe', frame, receipt, subscription: this.#subscribe(frame) };
       case 'UNSUBSCRIBE': {
         const subscription = this.#unsubscribe(frame);
-        this.#byOrdinal.delete(subscription.ordinal);
+        this.#byOrdinal?.delete(subscription.ordinal);
         const owed = [...subscription.owed.values()].filter((delivery) => delivery.transaction === undefined);
         for (const { key } of owed) subscription.owed.delete(key);
         return { type: 'unsubscribe', frame, receipt, subscription, owed: owed.map(({ item }) => item) };
@@ -286,7 +287,7 @@ export class ServerSession<Item = unknown> extends Session {
     if (this.#ledger.subscriptions.size >= max)
       throw new ProtocolError('too-many-subscriptions', `there are ${max} subscriptions on this connection`);
     const subscription = this.#ledger.subscribe(id, destination, ack);
-    this.#byOrdinal.set(subscription.ordinal, subscription);
+    this.#byOrdinal = (this.#byOrdinal ?? new Map()).set(subscription.ordinal, subscription);
     return subscription;
   }
 
@@ -317,7 +318,7 @@ export class ServerSession<Item = unknown> extends Session {
   // Its subscription has ended; ordinals and numbers only count up.
   #isLate(frame: Frame): boolean {
     const [ordinal, number] = this.#named(frame);
-    return ordinal < this.#ledger.ordinals && !this.#byOrdinal.has(ordinal) && number < this.#deliveries;
+    return ordinal < this.#ledger.ordinals && !this.#byOrdinal?.has(ordinal) && number < this.#deliveries;
   }
 
   // What the client calls the delivery: the ordinal of its subscription and its own number, NaN where it says none.
@@ -336,7 +337,7 @@ export class ServerSession<Item = unknown> extends Session {
         : this.#required(frame, 'message-id', version === '1.1' ? 'A-11' : 'A-10');
     const id = version === '1.1' ? this.#acknowledged(frame) : undefined;
     const [ordinal, number] = this.#named(frame);
-    const subscription = id === undefined ? this.#byOrdinal.get(ordinal) : this.#ledger.subscriptions.get(id);
+    const subscription = id === undefined ? this.#byOrdinal?.get(ordinal) : this.#ledger.subscriptions.get(id);
     if (subscription?.ack === 'auto')
       throw new ProtocolError('ack-on-auto', `subscription ${quote(subscription.id)} acknowledges by itself`);
     if (subscription === undefined || subscription.ordinal !== ordinal)
@@ -368,7 +369,7 @@ export class ServerSession<Item = unknown> extends Session {
   /** Opens a subscription that the client did not ask for in a frame: answers to a `reply-to` arrive on it. */
   subscribeImplicitly(id: string, destination: string): ServerSubscription<Item> {
     const subscription = this.#ledger.subscribe(id, destination, 'auto');
-    this.#byOrdinal.set(subscription.ordinal, subscription);
+    this.#byOrdinal = (this.#byOrdinal ?? new Map()).set(subscription.ordinal, subscription);
     return subscription;
   }
 
@@ -416,6 +417,7 @@ export class ServerSession<Item = unknown> extends Session {
 
   // The part that is the same for every message of a destination on a subscription: built once.
   #messageHead(subscription: ServerSubscription<Item>, destination: string): Uint8Array {
+    this.#heads ??= new WeakMap();
     let heads = this.#heads.get(subscription);
     if (heads === undefined) {
       heads = new Map();
