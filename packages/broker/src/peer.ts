@@ -506,7 +506,7 @@ export class Peer {
   // --- subscriptions
 
   #subscribe(frame: Frame, subscription: ServerSubscription<Delivery>, receipt: string | undefined): void {
-    const destination = this.#router.subscribe(subscription.destination);
+    const destination = this.#router.subscribe(frame, subscription.destination);
     const { limits } = this.#owner;
     const browse = destination.kind === 'queue' && wantsBrowsing(frame);
     const isUnbounded = subscription.ack === 'auto' || browse; // nobody has to settle a copy

@@ -74,12 +74,13 @@ export class Router {
   /** What a SEND means; undefined where it goes to a temporary queue that is not there (any more). Throws Refusal. */
   send(frame: Frame, destination: string): Send | undefined {
     this.#sends ??= new Map();
-    let target = this.#sends.get(destination);
+    const name = addressed(frame, 'destination-type', destination);
+    let target = this.#sends.get(name);
     if (target === undefined) {
-      target = this.#resolve('send', destination);
+      target = this.#resolve('send', name);
       if (target === undefined) return undefined;
       if (this.#sends.size >= REMEMBERED) this.#sends.clear();
-      if (!isTemporary(target.name)) this.#sends.set(destination, target); // which may be gone next time
+      if (!isTemporary(target.name)) this.#sends.set(name, target); // which may be gone next time
     }
     return { destination: target, content: this.#content(frame), attributes: this.#attributes(frame) };
   }
@@ -95,8 +96,8 @@ export class Router {
   }
 
   /** What a SUBSCRIBE means. Throws Refusal. */
-  subscribe(destination: string): Destination {
-    const target = this.#resolve('subscribe', destination);
+  subscribe(frame: Frame, destination: string): Destination {
+    const target = this.#resolve('subscribe', addressed(frame, 'subscription-type', destination));
     if (target === undefined)
       throw new Refusal('bad-destination', `${quote(destination)} belongs to another connection (M-84)`);
     return target;
@@ -212,6 +213,12 @@ const SUBSCRIPTION_NAME = ['durable-subscription-name', 'durable-subscriber-name
 
 // Sent once instead of again and again would be a silent no.
 const REPEATING = ['AMQ_SCHEDULED_CRON', 'AMQ_SCHEDULED_PERIOD', 'AMQ_SCHEDULED_REPEAT'];
+
+// Artemis names addresses without a prefix, and says in a header which of them are topics (6.3).
+function addressed(frame: Frame, header: string, destination: string): string {
+  if (destination.startsWith('/')) return destination;
+  return frame.headers.get(header) === 'MULTICAST' ? `/topic/${destination}` : destination;
+}
 
 /** A header under any of its names. */
 function firstOf(frame: Frame, names: readonly string[]): string | undefined {

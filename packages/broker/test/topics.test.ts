@@ -110,3 +110,14 @@ describe('a pattern', () => {
     expect(matches(parsePattern('*'), [''])).toBe(true);
   });
 });
+
+test('an address as Artemis names it is a topic where its type says MULTICAST, and a queue otherwise (6.3)', async () => {
+  const at = await place();
+  const client = await at.client();
+  await client.ask('SUBSCRIBE', { id: '1', destination: 'a.b', 'subscription-type': 'MULTICAST' });
+  client.say('SEND', { destination: 'a.b', 'destination-type': 'ANYCAST' }, 'for the queue');
+  client.say('SEND', { destination: 'a.b', 'destination-type': 'MULTICAST' }, 'for the topic');
+  const message = await client.next();
+  expect([message.text(), message.get('destination')]).toEqual(['for the topic', '/topic/a.b']);
+  expect(at.broker.inspect.queues().map(({ name, waiting }) => [name, waiting])).toEqual([['a.b', 1]]);
+});
