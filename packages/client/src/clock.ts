@@ -3,18 +3,21 @@
 /** Milliseconds that never jump back, and a way to be called later. */
 export interface Clock {
   now(): number;
-  /** Calls `fn` once in `ms` milliseconds. Answers how to call it off; calling off twice, or too late, is fine. */
-  schedule(ms: number, fn: () => void): () => void;
+  /**
+   * Calls `fn` once in `ms` milliseconds. Answers how to call it off; calling off twice, or too late, is fine. A timer that
+   * `holds` keeps a Node process alive; others do not.
+   */
+  schedule(ms: number, fn: () => void, holds?: boolean): () => void;
 }
 
 const MAX_TIMER_MS = 2 ** 31 - 1; // H-08: setTimeout with more fires at once
 
-/** The clock of the runtime. Its timers keep no Node process alive. */
+/** The clock of the runtime. */
 export const systemClock: Clock = {
   now: () => performance.now(),
-  schedule(ms, fn) {
+  schedule(ms, fn, holds = false) {
     const timer = setTimeout(fn, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
-    unref(timer);
+    if (!holds) unref(timer);
     return () => clearTimeout(timer);
   },
 };

@@ -9,7 +9,7 @@ import {
   SUBPROTOCOLS,
   TransportError,
 } from '@stompbox/transport';
-import { type DialOptions, dial } from '@stompbox/transport/dial';
+import type { DialOptions } from '@stompbox/transport/dial';
 import { Connection } from './connection.ts';
 import { ConnectionLost, TimeoutError } from './errors.ts';
 import { type ConnectionOptions, type ConnectionSettings, resolveOptions } from './options.ts';
@@ -30,7 +30,7 @@ export async function connect(where: Endpoint | string, options: ConnectionOptio
   const began = clock.now();
   const channel = await reach(endpoint, settings);
   const left = connectTimeoutMs === 0 ? 0 : Math.max(1, connectTimeoutMs - (clock.now() - began));
-  const { tls: _, webSocket: __, ...rest } = options;
+  const { tls: _, webSocket: __, dial: ___, ...rest } = options;
   try {
     return await Connection.over(channel, {
       ...rest,
@@ -66,7 +66,7 @@ async function reach(endpoint: Endpoint, settings: ConnectionSettings): Promise<
       : {}),
   };
   try {
-    return await dial(endpoint, dialling);
+    return await settings.dial(endpoint, dialling);
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
     throw translated(cause, formatEndpoint(endpoint), connectTimeoutMs);

@@ -22,6 +22,7 @@ export {
   CONNECTION_OPTIONS,
   type ConnectionOptions,
   type ConnectionSettings,
+  type Dial,
   type OnError,
   type OnUnhandled,
   resolveOptions,

@@ -2,7 +2,8 @@
 // the frozen settings, the command line and the documentation follow from these lines.
 
 import { type Limits, type SessionOptions, UsageError, VERSIONS, type Version } from '@stompbox/protocol';
-import type { TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
+import type { Channel, Endpoint, TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
+import { type DialOptions, dial } from '@stompbox/transport/dial';
 import { type Clock, systemClock } from './clock.ts';
 import type { Message } from './message.ts';
 import type { Observer } from './observer.ts';
@@ -10,6 +11,8 @@ import type { Observer } from './observer.ts';
 /** Answers what a value must be, where it is not. */
 export type Check = (value: unknown) => string | undefined;
 
+/** Opens a channel to the endpoint; rejects with a TransportError. */
+export type Dial = (endpoint: Endpoint, options: DialOptions) => Promise<Channel>;
 export type OnError = (error: unknown, message?: Message) => void;
 export type OnUnhandled = (message: Message) => void;
 
@@ -114,6 +117,11 @@ export const CONNECTION_OPTIONS = {
     default: undefined as WebSocketDialOptions | undefined,
     check: object as Check,
     say: 'How to dial ws: and wss:.',
+  },
+  dial: {
+    default: dial as Dial,
+    check: callable as Check,
+    say: 'Opens the channel, for transports of your own and for tests; by the scheme of the URL unless given.',
   },
   signal: {
     default: undefined as AbortSignal | undefined,
