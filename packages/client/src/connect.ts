@@ -30,7 +30,7 @@ export async function connect(where: Endpoint | string, options: ConnectionOptio
   const began = clock.now();
   const channel = await reach(endpoint, settings);
   const left = connectTimeoutMs === 0 ? 0 : Math.max(1, connectTimeoutMs - (clock.now() - began));
-  const { tls: _, webSocket: __, dial: ___, ...rest } = options;
+  const { tls: _, webSocket: __, localAddress: ___, keepAliveMs: ____, dial: _____, ...rest } = options;
   try {
     return await Connection.over(channel, {
       ...rest,
@@ -55,12 +55,14 @@ function read(where: Endpoint | string): Endpoint {
 }
 
 async function reach(endpoint: Endpoint, settings: ConnectionSettings): Promise<Channel> {
-  const { connectTimeoutMs, signal, tls, webSocket, versions } = settings;
+  const { connectTimeoutMs, signal, tls, webSocket, localAddress, keepAliveMs, versions } = settings;
   const offered = versions.map((version) => `v${version.replace('.', '')}.stomp`); // W-01
   const dialling: DialOptions = {
     timeoutMs: connectTimeoutMs,
     ...(signal === undefined ? {} : { signal }),
     ...(tls === undefined ? {} : { tls }),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    ...(keepAliveMs === undefined ? {} : { keepAliveMs }),
     ...(endpoint.transport === 'websocket'
       ? { webSocket: { protocols: SUBPROTOCOLS.filter((name) => offered.includes(name)), ...webSocket } }
       : {}),

@@ -17,8 +17,8 @@ export {
 export type { WaitOptions } from './inbox.ts';
 export { Message, type SettleOptions } from './message.ts';
 export { type Observer, redacted } from './observer.ts';
+export type { Check } from './option-table.ts';
 export {
-  type Check,
   CONNECTION_OPTIONS,
   type ConnectionOptions,
   type ConnectionSettings,

@@ -1,28 +1,19 @@
 // Every option of a connection, once: its default, its check, its sentence. The type,
 // the frozen settings, the command line and the documentation follow from these lines.
 
-import { type Limits, type SessionOptions, UsageError, VERSIONS, type Version } from '@stompbox/protocol';
+import { type Limits, type SessionOptions, VERSIONS, type Version } from '@stompbox/protocol';
 import type { Channel, Endpoint, TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
 import { type DialOptions, dial } from '@stompbox/transport/dial';
 import { type Clock, systemClock } from './clock.ts';
 import type { Message } from './message.ts';
 import type { Observer } from './observer.ts';
-
-/** Answers what a value must be, where it is not. */
-export type Check = (value: unknown) => string | undefined;
+import { type Check, callable, type Given, number, object, resolve, type Settings, text } from './option-table.ts';
 
 /** Opens a channel to the endpoint; rejects with a TransportError. */
 export type Dial = (endpoint: Endpoint, options: DialOptions) => Promise<Channel>;
 export type OnError = (error: unknown, message?: Message) => void;
 export type OnUnhandled = (message: Message) => void;
 
-const text: Check = (value) => (typeof value === 'string' ? undefined : 'a string');
-const object: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object');
-const callable: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
-const number = (least: number): Check => {
-  return (value) =>
-    typeof value === 'number' && !Number.isNaN(value) && value >= least ? undefined : `a number from ${least} up`;
-};
 const period = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 1e15;
 const heartBeat: Check = (value) =>
   object(value) === undefined && Object.values(value as object).every(period)
@@ -118,6 +109,16 @@ export const CONNECTION_OPTIONS = {
     check: object as Check,
     say: 'How to dial ws: and wss:.',
   },
+  localAddress: {
+    default: undefined as string | undefined,
+    check: text as Check,
+    say: 'The local IP address to leave from, on Node.',
+  },
+  keepAliveMs: {
+    default: undefined as number | undefined,
+    check: number(0) as Check,
+    say: 'TCP keep-alive, on Node: the first probe after this much silence; 60 seconds unless given, 0 sends none.',
+  },
   dial: {
     default: dial as Dial,
     check: callable as Check,
@@ -150,56 +151,13 @@ export const CONNECTION_OPTIONS = {
   },
 };
 
-type Table = typeof CONNECTION_OPTIONS;
-
 /** Options of `connect()` and `Connection.over()`. Each has its sentence in CONNECTION_OPTIONS. */
-export type ConnectionOptions = { readonly [Name in keyof Table]?: Table[Name]['default'] | undefined };
+export type ConnectionOptions = Given<typeof CONNECTION_OPTIONS>;
 
 /** Every option with its value. */
-export type ConnectionSettings = { readonly [Name in keyof Table]: Table[Name]['default'] };
+export type ConnectionSettings = Settings<typeof CONNECTION_OPTIONS>;
 
-/**
- * Checks what was given and fills in the defaults; frozen. Throws UsageError `bad-option` for a value that fails its check
- * and for a name that is none, with the nearest one. Values are not quoted: one may be a secret.
- */
+/** Checks what was given and fills in the defaults; frozen. Throws UsageError `bad-option`, which names the option. */
 export function resolveOptions(given: ConnectionOptions): ConnectionSettings {
-  const names = Object.keys(CONNECTION_OPTIONS);
-  for (const name of Object.keys(given)) {
-    if (Object.hasOwn(CONNECTION_OPTIONS, name)) continue;
-    throw new UsageError('bad-option', `there is no option ${name}; did you mean ${nearest(name, names)}?`);
-  }
-  const settings: Record<string, unknown> = {};
-  for (const [name, { default: fallback, check }] of Object.entries(CONNECTION_OPTIONS)) {
-    const value = given[name as keyof Table];
-    const wanted = value === undefined ? undefined : check(value);
-    if (wanted !== undefined) throw new UsageError('bad-option', `${name} must be ${wanted}`);
-    settings[name] = value ?? fallback;
-  }
-  return Object.freeze(settings) as ConnectionSettings;
-}
-
-/** The name with the fewest letters to change. */
-function nearest(name: string, names: readonly string[]): string {
-  let best = names[0] ?? '';
-  let fewest = Number.POSITIVE_INFINITY;
-  for (const candidate of names) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance >= fewest) continue;
-    fewest = distance;
-    best = candidate;
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
+  return resolve(CONNECTION_OPTIONS, given);
 }
