@@ -12,6 +12,7 @@ import {
 import type { DialOptions } from '@stompbox/transport/dial';
 import { Connection } from './connection.ts';
 import { ConnectionLost, TimeoutError } from './errors.ts';
+import { Hooks } from './hooks.ts';
 import { type ConnectionOptions, type ConnectionSettings, resolveOptions } from './options.ts';
 
 /**
@@ -28,12 +29,16 @@ export async function connect(where: Endpoint | string, options: ConnectionOptio
   signal?.throwIfAborted();
   const endpoint = read(where);
   const began = clock.now();
-  const channel = await reach(endpoint, settings);
+  const hooks = settings.hooks ?? new Hooks(settings);
+  const channel = await reach(endpoint, settings, hooks);
   const left = connectTimeoutMs === 0 ? 0 : Math.max(1, connectTimeoutMs - (clock.now() - began));
   const { tls: _, webSocket: __, localAddress: ___, keepAliveMs: ____, dial: _____, ...rest } = options;
   try {
     return await Connection.over(channel, {
       ...rest,
+      observer: undefined, // in the hooks
+      onError: undefined,
+      hooks,
       login: options.login ?? endpoint.login,
       passcode: options.passcode ?? endpoint.passcode,
       host: options.host ?? (endpoint.transport === 'unix' ? 'localhost' : endpoint.host),
@@ -54,7 +59,7 @@ function read(where: Endpoint | string): Endpoint {
   }
 }
 
-async function reach(endpoint: Endpoint, settings: ConnectionSettings): Promise<Channel> {
+async function reach(endpoint: Endpoint, settings: ConnectionSettings, hooks: Hooks): Promise<Channel> {
   const { connectTimeoutMs, signal, tls, webSocket, localAddress, keepAliveMs, versions } = settings;
   const offered = versions.map((version) => `v${version.replace('.', '')}.stomp`); // W-01
   const dialling: DialOptions = {
@@ -67,11 +72,14 @@ async function reach(endpoint: Endpoint, settings: ConnectionSettings): Promise<
       ? { webSocket: { protocols: SUBPROTOCOLS.filter((name) => offered.includes(name)), ...webSocket } }
       : {}),
   };
+  const url = formatEndpoint(endpoint);
+  hooks.tell('dialling', url);
   try {
     return await settings.dial(endpoint, dialling);
   } catch (cause) {
-    if (signal?.aborted) throw signal.reason;
-    throw translated(cause, formatEndpoint(endpoint), connectTimeoutMs);
+    const error = signal?.aborted ? signal.reason : translated(cause, url, connectTimeoutMs);
+    hooks.tell('dialFailed', url, error);
+    throw error;
   }
 }
 

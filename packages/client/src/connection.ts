@@ -8,8 +8,10 @@ import type { Body } from './body.ts';
 import type { CloseReason } from './close-reason.ts';
 import { ConnectionLost } from './errors.ts';
 import type { WaitOptions } from './inbox.ts';
+import type { Interceptor } from './interceptors.ts';
 import { Line } from './line.ts';
 import type { Message, SettleOptions, Settler } from './message.ts';
+import type { Observer } from './observer.ts';
 import { type ConnectionOptions, type ConnectionSettings, resolveOptions } from './options.ts';
 import type { SendOptions } from './send.ts';
 import { isConfirmed } from './speaker.ts';
@@ -87,6 +89,15 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     }
     await connection.#line.open();
     return connection;
+  }
+
+  /** `Hooks.observe` of this connection, or of all that share its `hooks`. */
+  observe(name: string, observer: Observer): () => void {
+    return this.#line.hooks.observe(name, observer);
+  }
+  /** `Hooks.use`, likewise. CONNECT and CONNECTED have passed by now: `hooks` handed in before sees those too. */
+  use(name: string, interceptor: Interceptor): () => void {
+    return this.#line.hooks.use(name, interceptor);
   }
 
   /** The CONNECTED frame. */

@@ -1,35 +1,88 @@
-// What the application hung on a connection: `observer` and `onError`. User code runs here
-// and may throw; what it throws is always heard of, and never by the connection.
+// What the application hung on a connection, or on all connections of a client: observers,
+// interceptors and `onError`. User code runs here and may throw; what it throws is always
+// heard of, and never by the connection.
 
+import type { Command, Frame } from '@stompbox/protocol';
+import { type Interceptor, Interceptors } from './interceptors.ts';
 import type { Message } from './message.ts';
-import type { Observer } from './observer.ts';
-import type { OnError } from './options.ts';
+import { EVENTS, type EventName, type Events, type Observer, redacted } from './observer.ts';
 
+/** Hears what user code threw, with the message where there is one. */
+export type OnError = (error: unknown, message?: Message) => void;
+
+/** The events that show a frame. */
+type FrameEvent = {
+  [Event in EventName]: Events[Event] extends [frame: Frame] ? Event : never;
+}[EventName];
+
+/** Give the same one to several connections (option `hooks`), and all of them are watched and intercepted together. */
 export class Hooks {
-  readonly #observer: Observer | undefined;
+  readonly #observers = new Map<string, Observer>();
+  readonly #interceptors: Interceptors = new Interceptors((error) => this.failed(error));
   readonly #onError: OnError | undefined;
-  /** Somebody watches. */
-  readonly observed: boolean;
-  /** Somebody watches the frames that go out. */
-  readonly seesSent: boolean;
+  #watching: { readonly [Event in EventName]?: readonly Observer[] } = {}; // by event; absent where nobody watches
 
   constructor({
     observer,
     onError,
-  }: { readonly observer?: Observer | undefined; readonly onError?: OnError | undefined }) {
-    this.#observer = observer;
+  }: { readonly observer?: Observer | undefined; readonly onError?: OnError | undefined } = {}) {
     this.#onError = onError;
-    this.observed = observer !== undefined;
-    this.seesSent = observer?.frameSent !== undefined;
+    if (observer !== undefined) this.observe('observer', observer);
   }
 
-  observe(tell: (observer: Observer) => void): void {
-    if (this.#observer === undefined) return;
-    try {
-      tell(this.#observer);
-    } catch (error) {
-      this.failed(error);
+  /**
+   * Hangs up an observer from now on. They are told in the order of their names' first coming; the same name replaces.
+   * Answers how to remove it, which may be called twice, and after it was replaced.
+   */
+  observe(name: string, observer: Observer): () => void {
+    this.#observers.set(name, observer);
+    this.#sort();
+    return () => {
+      if (this.#observers.get(name) !== observer) return;
+      this.#observers.delete(name);
+      this.#sort();
+    };
+  }
+
+  /** Puts an interceptor behind those that are there; the same name replaces, at its place. Answers how to remove it. */
+  use(name: string, interceptor: Interceptor): () => void {
+    return this.#interceptors.use(name, interceptor);
+  }
+
+  /** Whether anybody watches that. */
+  sees(event: EventName): boolean {
+    return this.#watching[event] !== undefined;
+  }
+
+  tell<Event extends EventName>(event: Event, ...told: Events[Event]): void {
+    for (const observer of this.#watching[event] ?? []) {
+      try {
+        observer[event]?.(...told);
+      } catch (error) {
+        this.failed(error);
+      }
     }
+  }
+
+  /** Tells of a frame, its secrets masked. */
+  show(event: FrameEvent, frame: Frame): void {
+    if (this.sees(event)) this.tell(event, redacted(frame));
+  }
+
+  /** The frame as it is to be written. Throws what an interceptor threw. `streamed`: its body is not in it. */
+  leaving<C extends Command>(frame: Frame<C>, streamed = false): Frame<C> {
+    const written = this.#interceptors.outgoing(frame, streamed);
+    this.show('frameSending', written);
+    return written;
+  }
+
+  get rewritesIncoming(): boolean {
+    return this.#interceptors.hasIncoming;
+  }
+
+  /** The frame as it is to be delivered. */
+  entering(frame: Frame, streamed: boolean): Frame {
+    return this.#interceptors.incoming(frame, streamed);
   }
 
   /** User code threw. Without `onError` it becomes an unhandled rejection. */
@@ -42,5 +95,14 @@ export class Hooks {
         void Promise.reject(worse);
       }
     }
+  }
+
+  #sort(): void {
+    const observers = [...this.#observers.values()];
+    this.#watching = Object.fromEntries(
+      EVENTS.map((event) => [event, observers.filter((observer) => observer[event] !== undefined)] as const).filter(
+        ([, watching]) => watching.length > 0,
+      ),
+    );
   }
 }

@@ -14,16 +14,17 @@ export {
   TimeoutError,
   UsageError,
 } from './errors.ts'; // and when it fails
+export { Hooks, type OnError } from './hooks.ts'; // what is hung on a connection: watching,
 export type { WaitOptions } from './inbox.ts';
+export { type Interceptor, KEPT } from './interceptors.ts'; // and rewriting
 export { Message, type SettleOptions } from './message.ts';
-export { type Observer, redacted } from './observer.ts';
+export { EVENTS, type EventName, type Events, type Observer, redacted, redactedText } from './observer.ts';
 export type { Check } from './option-table.ts';
 export {
   CONNECTION_OPTIONS,
   type ConnectionOptions,
   type ConnectionSettings,
   type Dial,
-  type OnError,
   type OnUnhandled,
   resolveOptions,
 } from './options.ts';

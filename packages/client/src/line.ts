@@ -27,7 +27,6 @@ import { Goodbye } from './goodbye.ts';
 import { Hooks } from './hooks.ts';
 import { Gauge } from './inbox.ts';
 import type { Settler } from './message.ts';
-import { redacted } from './observer.ts';
 import type { ConnectionSettings } from './options.ts';
 import { RawInbox } from './raw-inbox.ts';
 import { Receipts } from './receipts.ts';
@@ -40,6 +39,9 @@ import { Writer } from './writer.ts';
 /** How long a broker may take to close after its ERROR, or after we closed our side (M-137). */
 const GRACE_MS = 1000;
 const NOTHING = new Uint8Array(0);
+
+/** What brings a frame. */
+type FrameEvent = Extract<ClientEvent, { readonly frame: Frame }>;
 
 export class Line {
   readonly speaker: Speaker;
@@ -64,6 +66,7 @@ export class Line {
   #failOpen: (error: unknown) => void = () => {};
   #stopSignal: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
+  #isParting = false; // observers were told
   #reason: CloseReason | undefined; // set by #finish, and only there
   #tellClosed: (reason: CloseReason) => void = () => {};
 
@@ -87,7 +90,7 @@ export class Line {
       },
       clock.now(),
     );
-    this.hooks = new Hooks(settings);
+    this.hooks = settings.hooks ?? new Hooks(settings);
     this.gauge = new Gauge(settings.maxBufferedFrames, settings.maxBufferedBytes, (full) => this.#pause(full));
     this.#writer = new Writer(this.#session, channel, clock);
     this.#receipts = new Receipts((id) => {
@@ -137,15 +140,19 @@ export class Line {
         reject(reason);
         this.destroy();
       });
+      this.hooks.tell('connecting', this.peer.remote);
       try {
-        const connect = this.#session.connect({
-          host,
-          ...(login === undefined ? {} : { login }),
-          ...(passcode === undefined ? {} : { passcode }),
-          ...headers,
-        });
+        const connect = this.#session.connect(
+          {
+            host,
+            ...(login === undefined ? {} : { login }),
+            ...(passcode === undefined ? {} : { passcode }),
+            ...headers,
+          },
+          (frame) => this.hooks.leaving(frame),
+        );
         this.#writer.flush();
-        this.hooks.observe((observer) => observer.frameSent?.(redacted(connect)));
+        this.hooks.show('frameSent', connect);
         this.#timer.arm();
       } catch (error) {
         reject(error);
@@ -187,8 +194,9 @@ export class Line {
   #streamedSends(): StreamedSends {
     return new StreamedSends({
       head: (head, contentLength) => {
-        this.#session.sendHead(head, contentLength);
-        this.hooks.observe((observer) => observer.frameSent?.(head));
+        const written = this.hooks.leaving(head, true);
+        this.#session.sendHead(written, contentLength);
+        this.hooks.show('frameSent', written);
       },
       piece: (bytes, last) => {
         this.#session.sendPiece(bytes, last);
@@ -212,41 +220,55 @@ export class Line {
   }
 
   #hear(event: ClientEvent): void {
-    if (this.hooks.observed) this.#observeEvent(event);
+    if (!('frame' in event)) {
+      this.#hearBytes(event);
+      return;
+    }
+    const { hooks } = this;
+    hooks.show('frameReceived', event.frame);
+    const heard = hooks.rewritesIncoming ? rewritten(event, hooks) : event;
+    this.#hearFrame(heard);
+    hooks.show('frameDelivered', heard.frame);
+  }
+
+  #hearFrame(event: FrameEvent): void {
     switch (event.type) {
       case 'message':
         this.deliveries.message(event);
+        return;
+      case 'receipt': {
+        const isOurs = event.id !== undefined && this.#receipts.confirm(event.id);
+        if (!isOurs && event.expected) this.raw.put(event.frame, false);
+        this.hooks.show(isOurs || event.expected ? 'receipt' : 'unexpectedReceipt', event.frame);
+        this.goodbye.recheck();
+        return;
+      }
+      case 'connected':
+        this.#connected = event.frame;
+        this.#stopSignal?.();
+        this.#timer.arm();
+        this.hooks.show('connected', event.frame);
+        this.#open();
+        return;
+      case 'error':
+        this.hooks.show('error', event.frame);
+        this.#refused(new BrokerError(event.frame));
+    }
+  }
+
+  #hearBytes(event: Exclude<ClientEvent, FrameEvent>): void {
+    switch (event.type) {
+      case 'heart-beat':
+        this.hooks.tell('heartBeat', 'received');
         return;
       case 'piece': {
         const error = this.deliveries.piece(event.bytes, event.last);
         if (error !== undefined) this.#broken(error);
         return;
       }
-      case 'receipt':
-        if (event.id === undefined || !this.#receipts.confirm(event.id)) {
-          if (event.expected) this.raw.put(event.frame, false);
-          else this.hooks.observe((observer) => observer.unexpectedReceipt?.(event.frame));
-        }
-        this.goodbye.recheck();
-        return;
-      case 'connected':
-        this.#connected = event.frame;
-        this.#stopSignal?.();
-        this.#timer.arm();
-        this.hooks.observe((observer) => observer.connected?.(event.frame));
-        this.#open();
-        return;
-      case 'error':
-        this.#refused(new BrokerError(event.frame));
-        return;
       case 'fault':
         this.#broken(event.error);
     }
-  }
-
-  #observeEvent(event: ClientEvent): void {
-    if (event.type === 'heart-beat') this.hooks.observe((observer) => observer.heartBeat?.('received'));
-    else if ('frame' in event) this.hooks.observe((observer) => observer.frameReceived?.(event.frame));
   }
 
   // The session has no books on a stranger's delivery, so this is written past it. Of an ended subscription the broker takes
@@ -256,20 +278,21 @@ export class Line {
     if (id === undefined || this.version !== '1.2' || this.#streams.underWay || this.#session.state !== 'connected')
       return;
     const nack = frame('NACK', { id });
+    this.hooks.show('frameSending', nack);
     this.#writer.flush();
     this.#channel.write(encode(nack, { ...this.#settings.leniency, version: '1.2' }));
-    this.hooks.observe((observer) => observer.frameSent?.(nack));
+    this.hooks.show('frameSent', nack);
   }
 
   #pause(full: boolean): void {
     if (this.#reason !== undefined || this.goodbye.hasBegun) return;
     if (full) {
       this.#channel.pause();
-      this.hooks.observe((observer) => observer.paused?.(this.waiting));
+      this.hooks.tell('paused', this.waiting);
     } else {
       this.#session.receive(NOTHING, this.#settings.clock.now()); // the silence was ours: patience begins anew
       this.#channel.resume();
-      this.hooks.observe((observer) => observer.resumed?.());
+      this.hooks.tell('resumed');
     }
   }
 
@@ -281,13 +304,15 @@ export class Line {
     const before = this.#session.pending;
     const error = this.#session.tick(now);
     if (error !== undefined) {
-      this.#finish({ kind: 'lost', error: this.#tooLate(error) });
+      const late = this.#tooLate(error);
+      if (late instanceof ConnectionLost) this.hooks.tell('heartBeatLost', late);
+      this.#finish({ kind: 'lost', error: late });
       this.#channel.destroy();
       return;
     }
     if (this.#session.pending > before) {
       this.#writer.flush();
-      this.hooks.observe((observer) => observer.heartBeat?.('sent'));
+      this.hooks.tell('heartBeat', 'sent');
     }
     this.#receipts.expire(now, paused ? this.#pausedHint() : undefined);
     this.goodbye.recheck();
@@ -312,6 +337,7 @@ export class Line {
       closed: this.closed,
       isOver: () => this.#reason !== undefined,
       stopListening: () => {
+        this.#parting();
         this.deliveries.drop();
         if (this.gauge.isFull) this.#channel.resume(); // receipts stand behind what we did not read
         const subscriptions = [...this.deliveries.subscriptions];
@@ -333,6 +359,7 @@ export class Line {
   /** What was written goes out. Resolves when the channel is closed. */
   async close(): Promise<void> {
     if (this.#reason === undefined) {
+      this.#parting();
       this.#writer.flush();
       this.#finish({ kind: 'closed' });
       this.#hangUp();
@@ -342,8 +369,15 @@ export class Line {
 
   /** Ends it at once; what was not on the wire is dropped. */
   destroy(error?: Error): void {
+    this.#parting();
     this.#finish(error === undefined ? { kind: 'closed' } : { kind: 'closed', error });
     this.#channel.destroy();
+  }
+
+  #parting(): void {
+    if (this.#isParting || this.#reason !== undefined) return;
+    this.#isParting = true;
+    this.hooks.tell('disconnecting');
   }
 
   #refused(error: BrokerError): void {
@@ -368,7 +402,7 @@ export class Line {
     this.#finish(this.#lastWord(end));
     this.#stopGrace?.();
     const reason = this.#reason ?? this.#lastWord(end);
-    this.hooks.observe((observer) => observer.closed?.(reason));
+    this.hooks.tell('closed', reason);
     this.#tellClosed(reason);
   }
 
@@ -403,4 +437,8 @@ export class Line {
   #lost(outcome: Outcome): ConnectionLost {
     return lostBy(this.#reason, outcome);
   }
+}
+
+function rewritten(event: FrameEvent, hooks: Hooks): FrameEvent {
+  return { ...event, frame: hooks.entering(event.frame, event.type === 'message' && event.streaming) };
 }

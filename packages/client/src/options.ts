@@ -1,20 +1,21 @@
 // Every option of a connection, once: its default, its check, its sentence. The type,
 // the frozen settings, the command line and the documentation follow from these lines.
 
-import { type Limits, type SessionOptions, VERSIONS, type Version } from '@stompbox/protocol';
+import { type Limits, type SessionOptions, UsageError, VERSIONS, type Version } from '@stompbox/protocol';
 import type { Channel, Endpoint, TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
 import { type DialOptions, dial } from '@stompbox/transport/dial';
 import { type Clock, systemClock } from './clock.ts';
+import { Hooks, type OnError } from './hooks.ts';
 import type { Message } from './message.ts';
 import type { Observer } from './observer.ts';
 import { type Check, callable, type Given, number, object, resolve, type Settings, text } from './option-table.ts';
 
 /** Opens a channel to the endpoint; rejects with a TransportError. */
 export type Dial = (endpoint: Endpoint, options: DialOptions) => Promise<Channel>;
-export type OnError = (error: unknown, message?: Message) => void;
 export type OnUnhandled = (message: Message) => void;
 
 const period = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) < 1e15;
+const hooks: Check = (value) => (value instanceof Hooks ? undefined : 'made by new Hooks()');
 const heartBeat: Check = (value) =>
   object(value) === undefined && Object.values(value as object).every(period)
     ? undefined
@@ -144,6 +145,11 @@ export const CONNECTION_OPTIONS = {
     check: object as Check,
     say: 'Sees every frame, secrets masked.',
   },
+  hooks: {
+    default: undefined as Hooks | undefined,
+    check: hooks as Check,
+    say: 'Observers and interceptors, for CONNECT too, and for several connections; instead of observer and onError.',
+  },
   clock: {
     default: systemClock as Clock,
     check: object as Check,
@@ -159,5 +165,8 @@ export type ConnectionSettings = Settings<typeof CONNECTION_OPTIONS>;
 
 /** Checks what was given and fills in the defaults; frozen. Throws UsageError `bad-option`, which names the option. */
 export function resolveOptions(given: ConnectionOptions): ConnectionSettings {
+  if (given.hooks !== undefined && (given.observer ?? given.onError) !== undefined) {
+    throw new UsageError('bad-option', 'hooks have their own observer and onError: give those to new Hooks()');
+  }
   return resolve(CONNECTION_OPTIONS, given);
 }

@@ -14,7 +14,6 @@ import type { Clock } from './clock.ts';
 import type { Hooks } from './hooks.ts';
 import type { WaitOptions } from './inbox.ts';
 import type { SettleOptions } from './message.ts';
-import { redacted } from './observer.ts';
 import type { Receipts } from './receipts.ts';
 import { type SendOptions, sendFrame } from './send.ts';
 import type { StreamedSends } from './streamed-send.ts';
@@ -62,8 +61,9 @@ export class Speaker {
       if (receipt === undefined) later.catch(() => {}); // as Writer.ready: who does not listen is not told
       return later;
     }
-    this.#session.send(said);
-    this.#said(said);
+    const written = this.#hooks.leaving(said);
+    this.#session.send(written);
+    this.#said(written);
     return receipt === undefined
       ? this.#writer.ready()
       : this.#receipt(receipt, `the RECEIPT of ${said.command} ${about}`, options);
@@ -113,11 +113,12 @@ export class Speaker {
       throw new UsageError('unknown-ack', 'its subscription has ended, and the broker took it back (F-10)');
     }
     const receipt = confirm ? this.receiptId() : undefined;
-    const said = this.#session.settle(owed, outcome, {
+    const headers = {
       ...(transaction === undefined ? {} : { transaction }),
       ...(receipt === undefined ? {} : { receipt }),
       ...options.headers,
-    });
+    };
+    const said = this.#session.settle(owed, outcome, headers, this.#leaving);
     this.#said(said);
     return receipt === undefined
       ? this.#writer.ready()
@@ -142,8 +143,10 @@ export class Speaker {
     return `tx-${++this.#ids}`;
   }
 
+  readonly #leaving = (said: Frame): Frame => this.#hooks.leaving(said);
+
   #said(said: Frame): void {
-    if (this.#hooks.seesSent) this.#hooks.observe((observer) => observer.frameSent?.(redacted(said)));
+    this.#hooks.show('frameSent', said);
     this.#writer.soon();
   }
 

@@ -100,16 +100,17 @@ export class ClientSession extends Session {
     return this.#receipts;
   }
 
-  /** Writes CONNECT and answers it. Not the STOMP command, which 1.0 servers do not know (N-03). */
+  /** Writes CONNECT, as `rewrite` made it, and answers it. Not the STOMP command, which 1.0 servers do not know (N-03). */
   connect(
     headers: { host?: string; login?: string; passcode?: string } & Readonly<Record<string, string>> = {},
+    rewrite: (frame: Frame) => Frame = asItIs,
   ): Frame {
     const own: Record<string, string> = {};
     if (this.#versions.some((version) => version !== '1.0')) {
       own['accept-version'] = this.#versions.join(',');
       own['heart-beat'] = formatHeartBeat(this.#options.heartBeat ?? { send: 10_000, expect: 10_000 });
     }
-    const connect = frame('CONNECT', { ...own, ...headers });
+    const connect = rewrite(frame('CONNECT', { ...own, ...headers }));
     this.send(connect);
     return connect;
   }
@@ -164,8 +165,16 @@ export class ClientSession extends Session {
     this.#out = undefined;
   }
 
-  /** Writes the ACK or NACK for a delivery, in the words of the negotiated version, enters it in the books, and answers it. */
-  settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', headers: Readonly<Record<string, string>> = {}): Frame {
+  /**
+   * Writes the ACK or NACK for a delivery, in the words of the negotiated version, enters it in the books, and answers it.
+   * `rewrite` may change what the books do not speak of.
+   */
+  settle(
+    owed: OwedMessage,
+    outcome: 'ACK' | 'NACK',
+    headers: Readonly<Record<string, string>> = {},
+    rewrite: (frame: Frame) => Frame = asItIs,
+  ): Frame {
     const { key, subscription } = owed;
     if (this.#ledger.subscriptions.get(subscription.id) !== subscription) {
       throw new UsageError('unknown-ack', `the subscription that ${quote(key)} came on has ended (F-10)`);
@@ -179,7 +188,7 @@ export class ClientSession extends Session {
         : this.version === '1.1'
           ? { 'message-id': key, subscription: subscription.id }
           : { 'message-id': key };
-    const settlement = frame(outcome, { ...own, ...headers });
+    const settlement = rewrite(frame(outcome, { ...own, ...headers }));
     this.#send(settlement, owed);
     return settlement;
   }
@@ -431,6 +440,10 @@ export class ClientSession extends Session {
   close(): void {
     this.current = 'closed';
   }
+}
+
+function asItIs(frame: Frame): Frame {
+  return frame;
 }
 
 function ackMode(frame: Frame): AckMode {
