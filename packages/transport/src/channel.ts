@@ -77,9 +77,10 @@ export type TransportErrorCode =
   | 'unreachable' // no route, no such host, no such path
   | 'address-in-use' // listening: the port is taken
   | 'denied' // listening or connecting: not permitted
+  | 'unauthorized' // the peer wants to know who we are, or does not take our word: HTTP 401 or 403, our TLS certificate
   | 'timeout' // the deadline passed while connecting
   | 'aborted' // the caller's AbortSignal fired
-  | 'untrusted' // the TLS peer could not be verified, or refused our certificate
+  | 'untrusted' // the TLS peer could not be verified
   | 'handshake' // TLS or WebSocket handshake failed otherwise
   | 'reset' // the connection broke
   | 'too-large' // a WebSocket message over the limit
@@ -89,8 +90,11 @@ export type TransportErrorCode =
 export class TransportError extends Error {
   override readonly name = 'TransportError';
   readonly code: TransportErrorCode;
-  constructor(code: TransportErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  /** The HTTP status that a server answered instead of opening a WebSocket, where the runtime tells it. */
+  readonly status: number | undefined;
+  constructor(code: TransportErrorCode, message: string, options: { cause?: unknown; status?: number } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
+    this.status = options.status;
   }
 }
