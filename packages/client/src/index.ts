@@ -1,9 +1,11 @@
 export type { Endpoint, PeerInfo, TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
+export { AuthenticationError, isAuthenticationFailure } from './authentication.ts'; // and not a fault of the network
 export type { Body, JsonValue, Source } from './body.ts'; // what may be sent
 export { type Clock, systemClock } from './clock.ts';
 export type { CloseReason } from './close-reason.ts'; // how it ended
 export { connect } from './connect.ts'; // a URL -> a connection
 export { Connection, type SendFrameOptions } from './connection.ts'; // one connection and its verbs
+export { ENDPOINTS_OPTIONS, type EndpointsOptions } from './endpoints.ts'; // which one next
 export {
   BrokerError,
   ConnectionLost,
@@ -28,6 +30,8 @@ export {
   type OnUnhandled,
   resolveOptions,
 } from './options.ts';
+export type { Where } from './read-endpoints.ts';
+export { type Decide, type Failure, RECONNECT_OPTIONS, type ReconnectOptions } from './reconnect.ts'; // and when
 export type { SendOptions } from './send.ts';
 export {
   type HandleOptions,
