@@ -14,6 +14,7 @@ import { Link, type Weather } from './fault-proxy-link.ts';
 import type { Breakable } from './fault-proxy-plan.ts';
 import { freePorts } from './peers/ports.ts';
 
+export { random } from './cuts.ts';
 export { type Breakable, type Fault, type FaultPlanOptions, faultPlan, playFaults } from './fault-proxy-plan.ts';
 export type { Link, Weather };
 
@@ -29,7 +30,7 @@ export class FaultProxy implements AsyncDisposable, Breakable {
   /** The broker's URL with our port in it. */
   readonly url: string;
   readonly port: number;
-  readonly #target: { readonly host: string; readonly port: number };
+  #target: { readonly host: string; readonly port: number };
   readonly #sockets = new Set<Socket>();
   readonly #links = new Set<Link>();
   readonly #endings = new Set<() => void>();
@@ -41,7 +42,7 @@ export class FaultProxy implements AsyncDisposable, Breakable {
   #closing: Promise<void> | undefined;
 
   private constructor(target: URL, port: number) {
-    this.#target = { host: target.hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(target.port) };
+    this.#target = addressOf(target);
     this.port = port;
     const url = new URL(target);
     url.port = `${port}`;
@@ -74,6 +75,11 @@ export class FaultProxy implements AsyncDisposable, Breakable {
   set weather(weather: Weather) {
     this.#weather = weather;
     for (const link of this.#links) link.weather = weather;
+  }
+
+  /** Connections that come go there from now on: the broker was started again, somewhere else. */
+  forwardTo(target: string): void {
+    this.#target = addressOf(new URL(target));
   }
 
   /** Every open connection gets a RST on both sides. */
@@ -180,4 +186,8 @@ export class FaultProxy implements AsyncDisposable, Breakable {
     socket.on('error', () => {}); // 'close' follows
     socket.on('close', () => this.#sockets.delete(socket));
   }
+}
+
+function addressOf({ hostname, port }: URL): { host: string; port: number } {
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }

@@ -193,6 +193,14 @@ test('a reordered connection is overtaken by the next one', async () => {
   expect((await read(came[1] as Socket, 5)).text).toBe('first');
 });
 
+test('another target serves the connections that come', async () => {
+  const { client, broker } = await pair();
+  proxy.forwardTo('stomp://127.0.0.1:1');
+  await closing(dial());
+  client.write('old');
+  expect((await read(broker, 3)).text).toBe('old');
+});
+
 test('where the target is gone, so is the connection', async () => {
   server.close();
   const client = dial();
