@@ -14,12 +14,13 @@ import { join, posix } from 'node:path';
  *   uses      packages of others that its src may import
  *   testUses  packages of others that its tests may import besides
  *   web       files in src that run in browsers, with all they reach: no `node:`, no package of others
+ *   node      files in src that do not, where web is 'all'
  *   ambient   may print, exit, and read argv and the environment
  */
 const PACKAGES = {
   protocol: { imports: [], uses: [], web: 'all' },
   transport: { imports: [], uses: ['ws'], web: ['index.ts', 'websocket.ts', 'dial-browser.ts'] },
-  client: { imports: ['protocol', 'transport'], uses: [], web: 'all' },
+  client: { imports: ['protocol', 'transport'], uses: [], web: 'all', node: ['diagnostics.ts'] },
   broker: { imports: ['protocol', 'transport'], uses: ['lmdb', 'yaml'], testUses: ['esbuild'] },
   jetstream: { imports: ['broker'], uses: [] },
   console: { imports: ['client'], types: ['broker'], uses: [], web: 'all' },
@@ -151,9 +152,10 @@ function* ambient({ files }) {
 /** What runs in a browser may reach no `node:` and nobody else's package. */
 function* webReach({ files }) {
   const said = new Set();
-  for (const [owner, { web }] of Object.entries(PACKAGES)) {
+  for (const [owner, { web, node = [] }] of Object.entries(PACKAGES)) {
     const source = `packages/${owner}/src/`;
-    const isRoot = (path) => path.startsWith(source) && (web === 'all' || web?.includes(path.slice(source.length)));
+    const isWeb = (file) => (web === 'all' ? !node.includes(file) : web?.includes(file));
+    const isRoot = (path) => path.startsWith(source) && isWeb(path.slice(source.length));
     const ways = new Map([...files.keys()].filter(isRoot).map((path) => [path, path]));
     for (const [path, way] of ways) {
       // `ways` grows while we walk it

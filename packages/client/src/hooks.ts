@@ -5,15 +5,10 @@
 import type { Command, Frame } from '@stompbox/protocol';
 import { type Interceptor, Interceptors } from './interceptors.ts';
 import type { Message } from './message.ts';
-import { EVENTS, type EventName, type Events, type Observer, redacted } from './observer.ts';
+import { EVENTS, type EventName, type Events, type FrameEvent, type Observer, redacted } from './observer.ts';
 
 /** Hears what user code threw, with the message where there is one. */
 export type OnError = (error: unknown, message?: Message) => void;
-
-/** The events that show a frame. */
-type FrameEvent = {
-  [Event in EventName]: Events[Event] extends [frame: Frame] ? Event : never;
-}[EventName];
 
 /** Give the same one to several connections (option `hooks`), and all of them are watched and intercepted together. */
 export class Hooks {

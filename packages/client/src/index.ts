@@ -21,6 +21,16 @@ export type { WaitOptions } from './inbox.ts';
 export { type Interceptor, KEPT } from './interceptors.ts'; // and rewriting
 export { Message, type SettleOptions } from './message.ts';
 export { EVENTS, type EventName, type Events, type Observer, redacted, redactedText } from './observer.ts';
+export { type PrintingOptions, printing } from './observers/printing.ts'; // observers ready-made
+export {
+  type Recorded,
+  type RecordedEvent,
+  type Recording,
+  type RecordingOptions,
+  recording,
+  type Wanted,
+} from './observers/recording.ts';
+export { type Counts, type Statistics, statistics } from './observers/statistics.ts';
 export type { Check } from './option-table.ts';
 export {
   CONNECTION_OPTIONS,

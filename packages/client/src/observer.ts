@@ -45,6 +45,10 @@ export interface Events {
 }
 
 export type EventName = keyof Events;
+/** The events that show a frame. */
+export type FrameEvent = {
+  [Event in EventName]: Events[Event] extends [frame: Frame] ? Event : never;
+}[EventName];
 
 /**
  * Each is called at once, in order. Watching changes nothing: the calls are synchronous, so be quick, and what they throw
