@@ -79,11 +79,6 @@ export function nameOf(to: To): string {
   return typeof to === 'string' ? to : `${to.kind} ${to.name}`;
 }
 
-/** For people to read. */
-export function nameOf(to: To): string {
-  return typeof to === 'string' ? to : `${to.kind} ${to.name}`;
-}
-
 export interface Resolved {
   readonly destination: string;
   /** Headers that belong to it (Artemis says in one whether it is a queue). */
