@@ -51,3 +51,5 @@ export {
   type UnsubscribeOptions,
 } from './subscription.ts';
 export { Transaction, type TransactionSendOptions, type TransactionSettleOptions } from './transaction.ts';
+export { type WatchOptions, watchForSleep } from './wake.ts'; // we were away
+export { workerClock } from './worker-clock.ts';
