@@ -24,7 +24,7 @@ import {
   subscribeFrame,
   type UnsubscribeOptions,
 } from './subscription.ts';
-import { inTransaction, Transaction, type TransactionOwner } from './transaction.ts';
+import { inTransaction, Transaction, type TransactionOwner, type TransactionSendOptions } from './transaction.ts';
 
 export interface SendFrameOptions extends WaitOptions {
   /** Ask for a RECEIPT, unless the frame does, and wait for it. False unless given: the frame goes out as it is. */
@@ -43,7 +43,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
       this.#verb(() => this.#line.speaker.settle(owed, outcome, options), !options.confirm),
   };
   readonly #owner: SubscriptionOwner;
-  readonly #transactions: TransactionOwner = {
+  readonly #transactions: TransactionOwner<string, TransactionSendOptions> = {
     send: (destination, body, options) => this.send(destination, body, options),
     ack: (message, options) => this.ack(message, options),
     nack: (message, options) => this.nack(message, options),
@@ -192,8 +192,25 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
 
   /** Opens a transaction; BEGIN is written at once. Throws UsageError `duplicate-transaction`, or ConnectionLost `unsent`. */
   begin(id: string = this.#line.speaker.transactionId()): Transaction {
+    return this.beginWith(this.#transactions, id);
+  }
+
+  /** @internal A transaction whose members are sent by somebody else. */
+  beginWith<Destination, Options>(
+    owner: Omit<TransactionOwner<Destination, Options>, 'demarcate'>,
+    id: string = this.#line.speaker.transactionId(),
+  ): Transaction<Destination, Options> {
     this.#line.mayTalk(false);
-    const transaction = new Transaction(this.#transactions, id);
+    const { demarcate } = this.#transactions;
+    const transaction = new Transaction<Destination, Options>(
+      {
+        send: (destination, body, options) => owner.send(destination, body, options),
+        ack: (message, options) => owner.ack(message, options),
+        nack: (message, options) => owner.nack(message, options),
+        demarcate,
+      },
+      id,
+    );
     const begin = this.#line.speaker.say(frame('BEGIN', { transaction: id }), undefined, NO_OPTIONS, id);
     begin.catch((error: unknown) => transaction.fail(error));
     return transaction;
@@ -208,6 +225,13 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     options: WaitOptions = {},
   ): Promise<Result> {
     return await inTransaction(this.begin(), work, options);
+  }
+
+  /** Resolves when the broker has answered: BEGIN with a receipt, which ABORT takes back. Rejects as `send` does. */
+  async ping(options: WaitOptions = {}): Promise<void> {
+    const transaction = this.#line.speaker.transactionId();
+    await this.sendFrame(frame('BEGIN', { transaction }), { ...options, confirm: true });
+    await this.sendFrame(frame('ABORT', { transaction }));
   }
 
   /**

@@ -6,6 +6,12 @@
 //   ConnectionLost  bytes stopped coming, or could not go     -> connect again; .outcome tells whether to send again
 //   TimeoutError    an answer did not come in time            -> .outcome tells whether to ask again
 //
+// and of a Client, which lives longer than a connection:
+//
+//   ConnectFailed        no endpoint could be reached          -> read .attempts; the client is over
+//   OutboxError          a send waited and could not stay      -> nothing was sent
+//   SubscriptionRefused  the broker refused one SUBSCRIBE      -> read .cause; it is tried again, the others live on
+//
 // An AbortSignal that fires rejects with the signal's own reason, as the platform does.
 
 import { type Frame, quote, StompError } from '@stompbox/protocol';
@@ -25,6 +31,8 @@ const EXCERPT_CHARS = 256;
 export class BrokerError extends StompError {
   override readonly name = 'BrokerError';
   readonly code = 'broker-error';
+  /** What became of the frame it answers: the broker did not take it. */
+  readonly outcome = 'rejected';
   /** The ERROR as it came. */
   readonly frame: Frame;
   /** The receipt of the frame that was refused, where the broker says so (S-07); not all do. */
@@ -94,4 +102,73 @@ export class TimeoutError extends StompError {
     this.afterMs = afterMs;
     this.outcome = options.outcome ?? 'unsent';
   }
+}
+
+/** Why one attempt to connect came to nothing. */
+export interface FailedAttempt {
+  /** Counted from 1 since the client was last connected. */
+  readonly attempt: number;
+  /** As a URL, without its secrets. */
+  readonly endpoint: string;
+  readonly error: unknown;
+}
+
+const NAMED_ATTEMPTS = 3;
+
+/** The client gave up connecting and is over. */
+export class ConnectFailed extends StompError {
+  override readonly name = 'ConnectFailed';
+  /** `gave-up`: attempts or time ran out. `stopped`: `decide` said so. */
+  readonly code: 'gave-up' | 'stopped';
+  /** The last hundred, oldest first. */
+  readonly attempts: readonly FailedAttempt[];
+  readonly outcome: Outcome = 'unsent';
+
+  /** `cause` is the last attempt's error, unless given. */
+  constructor(code: 'gave-up' | 'stopped', attempts: readonly FailedAttempt[], cause?: unknown) {
+    const last = attempts.at(-1);
+    const named = attempts.slice(-NAMED_ATTEMPTS).map(({ endpoint, error }) => `${endpoint}: ${sayError(error)}`);
+    super(`no connection after ${last?.attempt ?? 0} attempts; the last: ${named.join('; ')}`, {
+      cause: cause ?? last?.error,
+    });
+    this.code = code;
+    this.attempts = attempts;
+  }
+}
+
+export type OutboxErrorCode =
+  | 'full' // more waits for an answer than `outbox` allows
+  | 'expired' // it waited longer for a connection than `outbox.maxAgeMs`, or than its own `expiresInMs`
+  | 'dropped' // newer ones took its place, or there was no connection and it asked for `offline: 'drop'`
+  | 'offline'; // there was no connection, and it asked for `offline: 'fail'`
+
+/** A send could not wait until there is a connection. Nothing was sent. */
+export class OutboxError extends StompError {
+  override readonly name = 'OutboxError';
+  readonly code: OutboxErrorCode;
+  readonly outcome: Outcome = 'unsent';
+
+  constructor(code: OutboxErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The broker refused one subscription of a client. `cause` is what it said. */
+export class SubscriptionRefused extends StompError {
+  override readonly name = 'SubscriptionRefused';
+  readonly code = 'subscription-refused';
+  readonly destination: string;
+  /** When it is tried again, in milliseconds from now. */
+  readonly retryInMs: number;
+
+  constructor(destination: string, retryInMs: number, cause: Error) {
+    super(`${quote(destination)} was refused, next try in ${retryInMs} ms: ${cause.message}`, { cause });
+    this.destination = destination;
+    this.retryInMs = retryInMs;
+  }
+}
+
+export function sayError(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

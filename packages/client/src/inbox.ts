@@ -98,6 +98,10 @@ export class Inbox<Item> {
   get length(): number {
     return this.#items.length;
   }
+  /** Somebody waits, so nothing does. */
+  get hasReaders(): boolean {
+    return this.#readers.size > 0;
+  }
   get ended(): boolean {
     return this.#end !== undefined;
   }

@@ -3,16 +3,38 @@ export { AuthenticationError, isAuthenticationFailure } from './authentication.t
 export type { Body, JsonValue, Source } from './body.ts'; // what may be sent
 export { type Clock, systemClock } from './clock.ts';
 export type { CloseReason } from './close-reason.ts'; // how it ended
+export { Client, type ClientSubscribeOptions } from './client.ts'; // what applications use
+export {
+  type AttemptContext,
+  CLIENT_OPTIONS,
+  type ClientOptions,
+  type ConnectHeaders,
+  type Credentials,
+  type PerAttempt,
+} from './client-options.ts';
+export {
+  type ClientHandler,
+  ClientSubscription,
+  type LeaveOptions,
+  type ReadOptions,
+  type RetryOptions,
+  type Verdict,
+} from './client-subscription.ts';
 export { connect } from './connect.ts'; // a URL -> a connection
 export { Connection, type SendFrameOptions } from './connection.ts'; // one connection and its verbs
 export { ENDPOINTS_OPTIONS, type EndpointsOptions } from './endpoints.ts'; // which one next
 export {
   BrokerError,
+  ConnectFailed,
   ConnectionLost,
   type ConnectionLostCode,
+  type FailedAttempt,
   type Outcome,
+  OutboxError,
+  type OutboxErrorCode,
   ProtocolError,
   StompError,
+  SubscriptionRefused,
   TimeoutError,
   UsageError,
 } from './errors.ts'; // and when it fails
@@ -40,9 +62,28 @@ export {
   type OnUnhandled,
   resolveOptions,
 } from './options.ts';
+export { OUTBOX_OPTIONS, type OutboxOptions, type OutboxStore, type StoredSend } from './outbox.ts';
+export {
+  detectProfile,
+  type MessageAttributes,
+  messageAttributes,
+  PROFILES,
+  type PortableDestination,
+  type PortableSend,
+  type PortableSubscribe,
+  type Profile,
+  type ProfileName,
+  queue,
+  type To,
+  topic,
+  UnsupportedByBroker,
+} from './profiles/index.ts'; // in a broker's own words
+export { type ClientSendOptions, type CloseOptions, type Outgoing, Publisher } from './publisher.ts';
 export type { Where } from './read-endpoints.ts';
 export { type Decide, type Failure, RECONNECT_OPTIONS, type ReconnectOptions } from './reconnect.ts'; // and when
-export type { SendOptions } from './send.ts';
+export type { HeaderValue, SendHeaders, SendOptions } from './send.ts';
+export type { ClientTransaction, ClientTransactionSendOptions } from './session.ts';
+export type { ClientState, Status } from './status.ts';
 export {
   type HandleOptions,
   type Handler,

@@ -4,9 +4,13 @@ import { type Frame, frame } from '@stompbox/protocol';
 import { type Body, contentOf, isSource, typeOf } from './body.ts';
 import type { WaitOptions } from './inbox.ts';
 
+export type HeaderValue = string | number | boolean;
+/** A function is asked for the value when the frame is written. */
+export type SendHeaders = Readonly<Record<string, HeaderValue | (() => HeaderValue)>>;
+
 export interface SendOptions extends WaitOptions {
   /** User headers; they reach the consumer (F-03). Those that the other options stand for are theirs. */
-  readonly headers?: Readonly<Record<string, string | number | boolean>> | undefined;
+  readonly headers?: SendHeaders | undefined;
   /** `text/plain` for text, `application/octet-stream` for octets and streams, else `application/json`, unless given (C-63). */
   readonly contentType?: string | undefined;
   /** How many bytes a stream will have. Without it the stream may hold no NUL (C-54). */
@@ -31,7 +35,7 @@ export function sendFrame(
   options: SendOptions,
   receipt: string | undefined,
 ): Frame<'SEND'> {
-  const pairs: [name: string, value: string | number | boolean][] = [['destination', destination]];
+  const pairs: [name: string, value: HeaderValue][] = [['destination', destination]];
   const { headers = NO_HEADERS } = options;
   const empty = body === undefined || body === '' || (body instanceof Uint8Array && body.length === 0);
   const type = options.contentType ?? (empty || 'content-type' in headers ? undefined : typeOf(body));
@@ -40,7 +44,16 @@ export function sendFrame(
   if (receipt !== undefined) pairs.push(['receipt', receipt]);
   for (const name of Object.keys(headers)) {
     const value = headers[name];
-    if (value !== undefined && name !== 'destination') pairs.push([name, value]);
+    if (value !== undefined && name !== 'destination') pairs.push([name, valueOf(value)]);
   }
   return frame('SEND', pairs, isSource(body) ? '' : contentOf(body));
+}
+
+/** Headers with every value asked for. */
+export function computed(headers: SendHeaders): Readonly<Record<string, HeaderValue>> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, valueOf(value)]));
+}
+
+function valueOf(value: HeaderValue | (() => HeaderValue)): HeaderValue {
+  return typeof value === 'function' ? value() : value;
 }

@@ -73,6 +73,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   #awake = false;
   #streamed: Message<T> | undefined; // the reader has it; its stream, if not taken, is dropped when the reader goes on
   #unsubscribed: Promise<void> | undefined;
+  #watcher: (() => void) | undefined;
   #confirm: () => void = () => {};
   #refuse: (error: unknown) => void = () => {};
 
@@ -183,6 +184,25 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     return this.#running === 0 && (this.#handler === undefined || this.#inbox.length === 0);
   }
 
+  /** @internal The next message if one is here: for who watches. */
+  take(): Message<T> | undefined {
+    this.#streamed?.leave();
+    this.#streamed = undefined;
+    const message = this.#inbox.take();
+    if (message?.isStreamed) this.#streamed = message;
+    return message;
+  }
+
+  /** @internal No more come; what is here may still be taken. */
+  get ended(): boolean {
+    return this.#inbox.ended;
+  }
+
+  /** @internal `watcher` is called, inside the parser, when there is something to take, and at the end. */
+  watch(watcher: () => void): void {
+    this.#watcher = watcher;
+  }
+
   /** @internal SUBSCRIBE was answered. */
   answered(answer: Promise<void>): void {
     answer.then(this.#confirm, this.#refuse);
@@ -192,6 +212,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   deliver(message: Message<T>): void {
     this.#confirm();
     this.#inbox.put(message);
+    this.#watcher?.();
     if (this.#handler !== undefined) this.#wake();
   }
 
@@ -200,6 +221,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     this.#refuse(error ?? new ConnectionLost('closed', 'the subscription was ended'));
     this.#inbox.end(error, this.ack !== 'auto');
     this.#streamed?.leave();
+    this.#watcher?.();
   }
 
   #wake(): void {

@@ -17,21 +17,21 @@ export type TransactionSendOptions = Omit<SendOptions, 'transaction' | 'confirm'
 export type TransactionSettleOptions = Pick<SettleOptions, 'headers'>;
 
 /** What a transaction needs of its connection. */
-export interface TransactionOwner {
-  send(destination: string, body: Body, options: SendOptions): Promise<void>;
+export interface TransactionOwner<Destination, Options> {
+  send(destination: Destination, body: Body, options: Options & { readonly transaction: string }): Promise<void>;
   ack(message: Message, options: SettleOptions): Promise<void>;
   nack(message: Message, options: SettleOptions): Promise<void>;
   demarcate(command: 'COMMIT' | 'ABORT', id: string, options: WaitOptions): Promise<void>;
 }
 
-export class Transaction {
+export class Transaction<Destination = string, Options = TransactionSendOptions> {
   readonly id: string;
-  readonly #owner: TransactionOwner;
+  readonly #owner: TransactionOwner<Destination, Options>;
   #failure: { readonly error: unknown } | undefined;
   #ending: { readonly command: 'COMMIT' | 'ABORT'; readonly answer: Promise<void> } | undefined;
 
   /** @internal */
-  constructor(owner: TransactionOwner, id: string) {
+  constructor(owner: TransactionOwner<Destination, Options>, id: string) {
     this.id = id;
     this.#owner = owner;
   }
@@ -42,8 +42,9 @@ export class Transaction {
   }
 
   /** Resolves when it is written and the connection takes more. What it rejects with, `commit()` rejects with too. */
-  send(destination: string, body?: Body, options: TransactionSendOptions = {}): Promise<void> {
-    return this.#member(() => this.#owner.send(destination, body, { ...options, transaction: this.id }));
+  send(destination: Destination, body?: Body, options?: Options): Promise<void> {
+    const all = { ...(options as Options), transaction: this.id };
+    return this.#member(() => this.#owner.send(destination, body, all));
   }
 
   /** The message is settled if and when the transaction commits. */
@@ -100,9 +101,9 @@ export class Transaction {
 }
 
 /** COMMIT when `work` returns, ABORT when it throws; what `work` ended itself stays ended. Answers what `work` answers. */
-export async function inTransaction<Result>(
-  transaction: Transaction,
-  work: (transaction: Transaction) => Result | PromiseLike<Result>,
+export async function inTransaction<Result, Destination, Options>(
+  transaction: Transaction<Destination, Options>,
+  work: (transaction: Transaction<Destination, Options>) => Result | PromiseLike<Result>,
   options: WaitOptions,
 ): Promise<Result> {
   let result: Result;

@@ -59,6 +59,7 @@ export type PortableOption =
   | keyof PortableSubscribe
   | 'confirm' // the receipt of a SEND
   | 'transaction'
+  | 'ack' // a mode with settling
   | 'nack'
   | 'requeue'
   | 'wildcard' // in a portable destination

@@ -1,0 +1,113 @@
+// One connection of a client, in the words of its broker: portable options -> headers.
+
+import type { Body } from './body.ts';
+import type { Connection } from './connection.ts';
+import { OutboxError } from './errors.ts';
+import type { Attempt, OutboxSendOptions, Outlet } from './outbox.ts';
+import {
+  type HeaderRecord,
+  type PortableSend,
+  type Profile,
+  type To,
+  UnsupportedByBroker,
+} from './profiles/profile.ts';
+import type { SendOptions } from './send.ts';
+import type { Transaction, TransactionSendOptions } from './transaction.ts';
+
+const PORTABLE: readonly (keyof PortableSend)[] = [
+  'persistent',
+  'expiresInMs',
+  'deliverAfterMs',
+  'priority',
+  'group',
+  'correlationId',
+  'replyTo',
+  'type',
+  'deduplicationId',
+  'as',
+];
+
+/** Options of a send that goes out on a session. */
+export type SessionSendOptions = SendOptions & PortableSend & Pick<OutboxSendOptions, 'onUnknown'>;
+
+export type ClientTransactionSendOptions = TransactionSendOptions & PortableSend;
+export type ClientTransaction = Transaction<To, ClientTransactionSendOptions>;
+
+export class Session implements Outlet {
+  readonly connection: Connection;
+  readonly profile: Profile;
+  /** The endpoint as a URL, without its secrets. */
+  readonly endpoint: string;
+  readonly #resends: boolean;
+  readonly #plain: HeaderRecord; // of a send without portable options
+
+  /** `resends`: sends with an unknown outcome are written again unless they say otherwise. */
+  constructor(connection: Connection, profile: Profile, endpoint: string, resends: boolean) {
+    this.connection = connection;
+    this.profile = profile;
+    this.endpoint = endpoint;
+    this.#resends = resends;
+    this.#plain = profile.send({}, 0);
+  }
+
+  get isOpen(): boolean {
+    return this.connection.isOpen;
+  }
+
+  /** Throws UsageError, UnsupportedByBroker, or OutboxError `expired`: nothing was sent. */
+  send(to: To, body: Body, options: SessionSendOptions, attempt?: Attempt): Promise<void> {
+    const { destination, headers } = this.profile.resolve(to, 'SEND');
+    const answers = this.profile.receipts === 'all';
+    if (!answers && options.confirm === true) {
+      throw new UnsupportedByBroker('confirm', this.profile.name, 'it answers no receipts; leave confirm out');
+    }
+    const words = this.#words(options, attempt);
+    return this.connection.send(destination, body, {
+      ...options,
+      ...(answers ? {} : { confirm: false }),
+      headers: { ...words, ...headers, ...options.headers },
+    });
+  }
+
+  /** Throws UnsupportedByBroker where it has no transactions. */
+  begin(): ClientTransaction {
+    const { connection, profile } = this;
+    const { transactions, name } = profile;
+    if (transactions === 'none') throw new UnsupportedByBroker('transaction', name, 'send one by one');
+    const settles = (): void => {
+      if (transactions === 'all') return;
+      throw new UnsupportedByBroker('transaction', name, 'an ACK in a transaction counts at once; settle after it');
+    };
+    return connection.beginWith<To, ClientTransactionSendOptions>({
+      send: async (to, body, options) => this.send(to, body, options),
+      ack: async (message, options) => {
+        settles();
+        await connection.ack(message, options);
+      },
+      nack: async (message, options) => {
+        settles();
+        await connection.nack(message, options);
+      },
+    });
+  }
+
+  #words(options: SessionSendOptions, attempt: Attempt | undefined): HeaderRecord {
+    const { profile } = this;
+    const resends = options.onUnknown === undefined ? this.#resends : options.onUnknown === 'resend';
+    const named = resends && attempt !== undefined && profile.supports('deduplicationId');
+    if (!named && PORTABLE.every((option) => options[option] === undefined)) return this.#plain;
+    const { expiresInMs } = options;
+    const left = expiresInMs === undefined ? undefined : expiresInMs - Math.round(attempt?.waitedMs ?? 0);
+    if (left !== undefined && left <= 0 && attempt !== undefined && attempt.waitedMs > 0) {
+      throw new OutboxError('expired', `it waited longer for a connection than its expiresInMs; nothing was sent`);
+    }
+    return profile.send(
+      {
+        ...options,
+        expiresInMs: left,
+        deduplicationId: options.deduplicationId ?? (named ? attempt?.key : undefined),
+      },
+      Date.now(),
+    );
+  }
+}
