@@ -1,7 +1,7 @@
 // Producers and consumers that keep books, each with a client of its own.
 
 import type { Message } from '@stompbox/client';
-import type { Books, Sent } from './books.ts';
+import type { Books, Line, Sent } from './books.ts';
 import type { Stayer } from './stayer.ts';
 
 const WINDOW = 8; // sends of a producer under way
@@ -56,30 +56,30 @@ export async function produce({ name, stayer, books, queues, dice }: Actor, sign
 }
 
 /** Acknowledges what comes; some of it so late that its connection is long gone. Answers how to wait for the last ACK. */
-export function consume({ stayer, books, queues, dice }: Actor, connections: () => number): () => Promise<void> {
+export function consume({ stayer, books, queues, dice }: Actor, line: () => Line): () => Promise<void> {
   const open = new Set<Promise<void>>();
-  let late: [message: Message, sent: Sent, came: number][] = [];
+  let late: [message: Message, sent: Sent, came: Line][] = [];
   const track = (doing: Promise<void>): void => {
     const done = doing.finally(() => open.delete(done));
     open.add(done);
   };
   for (const queue of queues) {
     stayer.consume(queue, 10, (message) => {
-      const sent = books.delivered(message);
+      const now = line();
+      const sent = books.delivered(message, now);
       if (sent === undefined) return;
-      const now = connections();
       if (dice(20) === 0 && late.length < 5) late.push([message, sent, now]);
-      else track(books.acks(sent, message.ack({ confirm: true })));
+      else track(books.acks(sent, now, message.ack({ confirm: true })));
       for (const [held, of, came] of late) {
-        if (came < now) track(books.acksLate(of, held.ack({ confirm: true })));
-        else if (dice(3) === 0) track(books.acks(of, held.ack({ confirm: true })));
+        if (came !== now) track(books.acksLate(of, held.ack({ confirm: true })));
+        else if (dice(3) === 0) track(books.acks(of, came, held.ack({ confirm: true })));
         else continue;
         late = late.filter(([one]) => one !== held);
       }
     });
   }
   return async () => {
-    for (const [held, of, came] of late) if (came === connections()) track(books.acks(of, held.ack({ confirm: true })));
+    for (const [held, of, came] of late) if (came === line()) track(books.acks(of, came, held.ack({ confirm: true })));
     late = [];
     await Promise.all(open);
   };

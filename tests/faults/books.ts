@@ -3,8 +3,10 @@
 //   confirmed             it is delivered, sooner or later
 //   rejected, unsent      it is never seen
 //   unknown               either is fine
-//   a transaction         all of it is seen, or none (where the broker promises that)
-//   an ack confirmed      the message never comes back
+//   a transaction         all of it has happened, or none (where the broker promises that). What was seen before the broker
+//                         was killed need not have: it is delivered at once, and confirmed when it is on the disk
+//   an ack confirmed      the message never comes back, on whatever connection was made since
+//   a second delivery     is marked so; a line that was silent may bring the first one late (where the broker marks at all)
 //   an ack                names a delivery of its own connection, and none of an earlier one
 //   every promise         settles
 
@@ -17,10 +19,25 @@ export type SendOutcome = (typeof OUTCOMES)[number];
 export interface Sent {
   readonly id: string;
   readonly size: number;
+  readonly life: number;
   outcome: SendOutcome | 'open';
   deliveries: number;
-  /** An ACK of it was confirmed. */
-  settled: boolean;
+  /** Of these, how many were not marked as another one. */
+  unmarked: number;
+  /** It was there after a restart, or an ACK of it was confirmed. */
+  survived: boolean;
+  /** When an ACK of it was confirmed, and where. */
+  settled: { readonly at: number; readonly on: Line } | undefined;
+}
+
+/** What is looked at of a message. */
+export type Came = Pick<Message, 'bytes' | 'redelivered'> & {
+  readonly headers: { get(name: string): string | undefined };
+};
+
+/** A connection of a consumer, and when it was made. */
+export interface Line {
+  readonly born: number;
 }
 
 export interface Rules {
@@ -40,6 +57,9 @@ export class Books {
   readonly #rules: Rules;
   readonly #sent = new Map<string, Sent>();
   readonly #deals: Sent[][] = [];
+  /** How often the broker was started. */
+  life = 0;
+  #time = 0;
   #missing = 0; // confirmed, and not seen yet
   #again = 0;
   #acks = 0;
@@ -64,9 +84,12 @@ export class Books {
     const sent: Sent = {
       id: `${producer}.${this.#sent.size}`,
       size,
+      life: this.life,
       outcome: 'open',
       deliveries: 0,
-      settled: false,
+      unmarked: 0,
+      survived: false,
+      settled: undefined,
     };
     this.#sent.set(sent.id, sent);
     return sent;
@@ -112,7 +135,7 @@ export class Books {
   // -------------------------------------------------------------------------------------------------------- consumers
 
   /** Which one it is; undefined where nobody sent it. */
-  delivered(message: Message): Sent | undefined {
+  delivered(message: Came, line: Line): Sent | undefined {
     const id = message.headers.get('book-id') ?? '';
     const sent = this.#sent.get(id);
     if (sent === undefined) {
@@ -121,19 +144,23 @@ export class Books {
     }
     if (!this.bodyOf(sent).equals(message.bytes)) this.problem(`${id} came with another body`);
     if (sent.outcome === 'rejected' || sent.outcome === 'unsent') this.problem(`${id} is ${sent.outcome}, and comes`);
-    if (sent.settled) this.problem(`${id} comes back after its ACK was confirmed`);
-    if (sent.deliveries++ > 0) {
-      this.#again++;
-      if (this.#rules.marksRedelivered && !message.redelivered) this.problem(`${id} comes again, and is not marked so`);
-    } else if (sent.outcome === 'confirmed') this.#missing--;
+    const { settled } = sent;
+    if (settled !== undefined && (settled.on === line || settled.at < line.born))
+      this.problem(`${id} comes back after its ACK was confirmed`);
+    if (!message.redelivered && sent.unmarked++ > 0 && this.#rules.marksRedelivered)
+      this.problem(`${id} comes again, and is not marked so`);
+    if (this.life > sent.life) sent.survived = true;
+    if (sent.deliveries++ > 0) this.#again++;
+    else if (sent.outcome === 'confirmed') this.#missing--;
     return sent;
   }
 
   /** An ACK that the broker confirms, or not. */
-  async acks(sent: Sent, acked: Promise<void>): Promise<void> {
+  async acks(sent: Sent, line: Line, acked: Promise<void>): Promise<void> {
     try {
       await acked;
-      sent.settled = true;
+      sent.survived = true;
+      sent.settled = { at: ++this.#time, on: line };
       this.#acks++;
     } catch (error) {
       if (!(error instanceof ConnectionLost || error instanceof TimeoutError))
@@ -153,11 +180,20 @@ export class Books {
     }
   }
 
+  /** A connection that is made now. */
+  line(): Line {
+    return { born: ++this.#time };
+  }
+
   /** Watches one client: an ACK that names no delivery of the same connection is a problem. */
-  watcher(name: string): Observer {
+  watch(name: string): { readonly observer: Observer; line(): Line } {
     const open = new Set<string>();
-    return {
-      connected: () => open.clear(),
+    let line = this.line();
+    const observer: Observer = {
+      connected: () => {
+        open.clear();
+        line = this.line();
+      },
       frameReceived: (frame) => {
         const tag = frame.command === 'MESSAGE' ? frame.headers.get('ack') : undefined;
         if (tag !== undefined) open.add(tag);
@@ -168,6 +204,7 @@ export class Books {
         if (!open.delete(tag)) this.problem(`${name} settles ${tag}, which did not come on this connection`);
       },
     };
+    return { observer, line: () => line };
   }
 
   // --------------------------------------------------------------------------------------------------------- the sums
@@ -193,9 +230,10 @@ export class Books {
     }
     if (this.#rules.atomic) {
       for (const deal of this.#deals) {
-        const seen = deal.filter(({ deliveries }) => deliveries > 0).length;
-        if (seen > 0 && seen < deal.length)
-          this.problem(`${seen} of ${deal.length} messages of a transaction came: ${deal.map(({ id }) => id)}`);
+        const happened = deal.filter(({ survived }) => survived);
+        const not = deal.filter(({ deliveries }) => deliveries === 0);
+        if (happened.length > 0 && not.length > 0)
+          this.problem(`half a transaction: ${happened.map(({ id }) => id)} happened, ${not.map(({ id }) => id)} not`);
       }
     }
     return figures;

@@ -6,7 +6,7 @@
 import { argv, stdin, stdout } from 'node:process';
 import { createInterface } from 'node:readline';
 import { type ConnectionOptions, connect } from '@stompbox/client';
-import { type Fault, FaultProxy, faultPlan, playFaults, random } from 'testkit/fault-proxy';
+import { FaultProxy, faultPlan, playFaults, random } from 'testkit/fault-proxy';
 import { consume, produce } from './actors.ts';
 import { Books } from './books.ts';
 import type { Report, Settings } from './run.ts';
@@ -41,25 +41,17 @@ const producing: Promise<void>[] = [];
 const stop = new AbortController();
 for (let i = 0; i < settings.actors; i++) {
   const consumer = `consumer-${i}`;
-  const watcher = books.watcher(consumer);
-  let connections = 0;
-  const observer = {
-    ...watcher,
-    connected: (frame: Parameters<NonNullable<typeof watcher.connected>>[0]) => {
-      connections++;
-      watcher.connected?.(frame);
-    },
-  };
-  lastAcks.push(consume(enter(consumer, { observer }), () => connections));
-  producing.push(produce(enter(`producer-${i}`, { observer: books.watcher(`producer-${i}`) }), stop.signal));
+  const { observer, line } = books.watch(consumer);
+  lastAcks.push(consume(enter(consumer, { observer }), line));
+  producing.push(produce(enter(`producer-${i}`, { observer: books.watch(`producer-${i}`).observer }), stop.signal));
 }
 
-const played: Fault[] = [];
+let played = 0;
 const perPart = Math.ceil(settings.faults / (settings.restarts + 1));
 const plan = faultPlan({ seed, count: settings.faults });
 for (let part = 0; part <= settings.restarts; part++) {
   if (part > 0) await restart();
-  await playFaults(proxy, plan.slice(part * perPart, (part + 1) * perPart), (fault) => played.push(fault));
+  await playFaults(proxy, plan.slice(part * perPart, (part + 1) * perPart), () => played++);
 }
 
 proxy.heal();
@@ -86,19 +78,21 @@ async function restart(): Promise<void> {
   stdout.write(`${JSON.stringify({ restart: true })}\n`);
   const { value } = await lines.next();
   url = JSON.parse(value ?? '{}').url;
+  books.life++;
   proxy.forwardTo(url);
 }
 
 /** What nobody took: unknown sends that had arrived, and what a dead consumer gave back late. */
 async function drain(): Promise<void> {
   const connection = await connect(url, identity);
+  const line = books.line();
   for (const queue of queues) {
     const subscription = connection.subscribe(queue, { ack: 'client-individual' });
     for (;;) {
       const message = await subscription.next({ timeoutMs: EMPTY_MS }).catch(() => undefined);
       if (message === undefined) break;
-      const sent = books.delivered(message);
-      if (sent !== undefined) await books.acks(sent, message.ack({ confirm: true }));
+      const sent = books.delivered(message, line);
+      if (sent !== undefined) await books.acks(sent, line, message.ack({ confirm: true }));
     }
   }
   await connection.disconnect();

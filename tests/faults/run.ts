@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Fault } from 'testkit/fault-proxy';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { Figures, Rules } from './books.ts';
 
@@ -34,7 +33,8 @@ export interface Settings {
 }
 
 export interface Report {
-  readonly played: readonly Fault[];
+  /** How many faults. */
+  readonly played: number;
   readonly figures: Figures;
   readonly problems: readonly string[];
 }
@@ -105,8 +105,8 @@ export function faultRuns(): (settings: Settings, restart?: () => Promise<string
 
 /** Nothing is held against anybody, and something has happened. */
 export function expectGoodBooks({ problems, figures, played }: Report, { faults }: Settings): void {
-  expect(problems, JSON.stringify(played)).toEqual([]);
-  expect(played).toHaveLength(faults);
+  expect(problems).toEqual([]); // the seed in the test's name plays the same faults
+  expect(played).toBe(faults);
   expect(figures.confirmed).toBeGreaterThan(faults);
   expect(figures.confirmed + figures.rejected + figures.unknown + figures.unsent).toBe(figures.sends);
 }
