@@ -1,7 +1,7 @@
 // connect() through real sockets: what only a dialled connection has.
 
-import { Connection, connect, TimeoutError } from '@stompbox/client';
-import type { Channel } from '@stompbox/transport';
+import { Connection, connect, type Dial, TimeoutError } from '@stompbox/client';
+import { type Channel, type DialOptions, TransportError } from '@stompbox/transport';
 import { listen } from '@stompbox/transport/node';
 import { ScriptedPeer } from 'testkit';
 import { expect, onTestFinished, test } from 'vitest';
@@ -41,6 +41,29 @@ test('W-01: over WebSocket the subprotocols offered are those of the versions of
   expect(connection.peer.subprotocol).toBe('v11.stomp');
   await connection.send('/queue/a', { by: 'web socket' });
   await connection.disconnect();
+});
+
+test('the local address and the keep-alive are handed to the dialler, for those who ask for them only', async () => {
+  const dialled: DialOptions[] = [];
+  const dial: Dial = (_endpoint, options) => {
+    dialled.push(options);
+    return Promise.reject(new TransportError('refused', 'not today'));
+  };
+  await failure(connect('stomp://broker', { localAddress: '127.0.0.9', keepAliveMs: 5_000, dial }));
+  await failure(connect('stomp://broker', { dial }));
+  expect(dialled).toEqual([
+    { timeoutMs: 10_000, localAddress: '127.0.0.9', keepAliveMs: 5_000 },
+    { timeoutMs: 10_000 },
+  ]);
+});
+
+test('a connection leaves from the local address', async () => {
+  const { url, channel } = await listening('tcp://127.0.0.1:0');
+  const connecting = connect(url, { localAddress: '127.0.0.9' });
+  const arrived = await channel;
+  expect(arrived.peer.address).toBe('127.0.0.9');
+  arrived.destroy();
+  await failure(connecting);
 });
 
 test('M-120: one deadline covers dialling and CONNECTED, and its error names the endpoint', async () => {

@@ -18,12 +18,36 @@ export interface TlsIdentity {
   readonly passphrase?: string;
 }
 
+/** What a TLS peer showed, for a check of one's own. */
+export interface PeerCertificate {
+  /** The host that was dialled. */
+  readonly host: string;
+  /** Common names of the certificate and of who signed it; empty where there is none. */
+  readonly subject: string;
+  readonly issuer: string;
+  /** As OpenSSL prints it: `DNS:broker.example, IP Address:10.0.0.1`. */
+  readonly subjectAltName: string;
+  /** SHA-256 of the certificate, in upper case with colons: `AB:CD:…`. For pinning. */
+  readonly fingerprint256: string;
+  readonly validFrom: Date;
+  readonly validTo: Date;
+  /** The certificate itself, DER. */
+  readonly raw: Uint8Array;
+  /** Why the runtime does not believe it; undefined where it does. Only with `verify: false` can there be a reason. */
+  readonly distrust: string | undefined;
+}
+
 /** TLS as a client. The peer is verified unless `verify: false`. */
 export interface TlsOptions extends TlsIdentity {
   /** The name the peer must prove, and SNI. The endpoint's host unless given. */
   readonly servername?: string;
   /** False believes anybody, which makes TLS no protection. True unless given. */
   readonly verify?: boolean;
+  /**
+   * One more condition, after the others: answer a sentence or an Error, or throw, to refuse the peer (`untrusted`) before a
+   * byte is sent to it; undefined lets it pass. With `verify: false` it is the only one, such as a pinned fingerprint.
+   */
+  readonly check?: (certificate: PeerCertificate) => string | Error | undefined;
 }
 
 /** How to dial. Only `signal`, `timeoutMs` and part of `webSocket` mean something in a browser. */

@@ -75,7 +75,7 @@ export function parseEndpoint(url: string, purpose: Purpose = 'dial'): Endpoint 
   const [, written, rest = ''] = SCHEME.exec(url) ?? [];
   if (written === undefined) throw bad(`a URL begins with its scheme, one of ${ACCEPTED}`);
   const scheme = written.toLowerCase();
-  if (scheme === 'failover:') throw bad('failover: lists are not understood yet; give the URLs one by one');
+  if (scheme === 'failover:') throw bad('failover: is a list of endpoints, for a Client; here one URL is wanted');
   if (scheme === 'multicast:') throw bad('multicast: is not understood yet');
   if (!isKnown(scheme)) throw bad(`scheme ${JSON.stringify(scheme)} is none of ${ACCEPTED}`);
   const kind = SCHEMES[scheme];

@@ -62,13 +62,17 @@ function wordsOf(cause: unknown): string {
 }
 
 /**
- * `cause` as a TransportError about `what`. `otherwise` is the code for what the table does not know. OpenSSL alerts
- * (`ERR_SSL_…`) that speak of certificates are `untrusted`: the peer refused ours; the others are `handshake`.
+ * `cause` as a TransportError about `what`. `otherwise` is the code for what the table does not know. Of OpenSSL's own
+ * (`ERR_SSL_…`) those that speak of certificates are `unauthorized` where the peer alerts us, for it refused ours, and
+ * `untrusted` where we refused its; the others are `handshake`.
  */
 export function toTransportError(cause: unknown, what: string, otherwise: TransportErrorCode): TransportError {
   if (cause instanceof TransportError) return cause;
   const code = codeOf(cause);
   let ours = CODES[code] ?? otherwise;
-  if (code.startsWith('ERR_SSL_')) ours = /CERT|UNKNOWN_CA/.test(code) ? 'untrusted' : 'handshake';
+  if (code.startsWith('ERR_SSL_')) {
+    const isAlert = code.includes('_ALERT_');
+    ours = /CERT|UNKNOWN_CA|ACCESS_DENIED/.test(code) ? (isAlert ? 'unauthorized' : 'untrusted') : 'handshake';
+  }
   return new TransportError(ours, `${what}: ${wordsOf(cause)}`, { cause });
 }

@@ -23,7 +23,7 @@ import {
 import { toTransportError } from './node-errors.ts';
 import { nodeStreamChannel } from './node-stream.ts';
 import { connecting, ipPeer, serverOptions, type TcpOptions, tuning } from './tcp.ts';
-import { clientSecurity, identity } from './tls-options.ts';
+import { checkPeer, clientSecurity, commonName, identity } from './tls-options.ts';
 
 /** TLS as a server. `cert` and `key` are needed. */
 export interface ServerTlsOptions extends TlsIdentity {
@@ -53,7 +53,16 @@ export function dialTls(
           host: endpoint.host,
           port: endpoint.port,
         }),
-      (socket) => done(nodeStreamChannel(socket, tlsPeer(socket))),
+      (socket) => {
+        const refused = checkPeer(socket, endpoint.host, options.tls?.check, what);
+        if (refused === undefined) {
+          done(nodeStreamChannel(socket, tlsPeer(socket)));
+        } else {
+          socket.on('error', () => {}); // told below
+          socket.destroy();
+          fail(refused);
+        }
+      },
       fail,
     );
   });
@@ -155,6 +164,5 @@ export function certificateOf(socket: TLSSocket): Pick<PeerInfo, 'certificate'> 
 function subjectOf(socket: TLSSocket): string | undefined {
   const certificate = socket.getPeerCertificate();
   if (certificate === null || Object.keys(certificate).length === 0) return undefined;
-  const name: unknown = certificate.subject?.CN;
-  return Array.isArray(name) ? name.join(', ') : String(name ?? '');
+  return commonName(certificate.subject);
 }

@@ -38,12 +38,24 @@ export interface MessageSocket {
   terminate(code?: number, reason?: string): void;
 }
 
+/** What a channel is told of, besides its socket. */
+export interface WebSocketChannelOptions {
+  /** Bounds what is kept while a socket that cannot pause is paused. Bytes, 16 MiB unless given. */
+  readonly maxBufferedBytes?: number;
+  /** Write more bytes than this as several messages. Never unless given. */
+  readonly splitOver?: number;
+  /** This end is the client: the other may turn out to be something else than a STOMP broker. */
+  readonly dialled?: boolean;
+}
+
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 const HIGH_WATER_MARK = 64 * 1024; // bytes
+const SMALLEST_PIECE = 4; // a character of UTF-8 fits
 const MAX_REASON_BYTES = 123; // RFC 6455, 5.5: a control frame carries 125 bytes, two are the code
 
-/** An open WebSocket as a Channel. `maxBufferedBytes` bounds what is kept while a socket that cannot pause is paused. */
-export function webSocketChannel(socket: MessageSocket, peer: PeerInfo, maxBufferedBytes: number): Channel {
-  return new WebSocketChannel(socket, peer, maxBufferedBytes);
+/** An open WebSocket as a Channel. */
+export function webSocketChannel(socket: MessageSocket, peer: PeerInfo, options: WebSocketChannelOptions): Channel {
+  return new WebSocketChannel(socket, peer, options);
 }
 
 class WebSocketChannel implements Channel {
@@ -51,6 +63,9 @@ class WebSocketChannel implements Channel {
   readonly framed: boolean = true;
   readonly #socket: MessageSocket;
   readonly #maxBufferedBytes: number;
+  readonly #splitOver: number;
+  readonly #dialled: boolean;
+  #isFirst = true;
   #handlers: ChannelHandlers | undefined;
 
   readonly #inbox: Uint8Array[] = [];
@@ -66,10 +81,12 @@ class WebSocketChannel implements Channel {
   #error: TransportError | undefined;
   #end: ChannelEnd | undefined; // the socket is gone; closed() follows what the inbox holds
 
-  constructor(socket: MessageSocket, peer: PeerInfo, maxBufferedBytes: number) {
+  constructor(socket: MessageSocket, peer: PeerInfo, options: WebSocketChannelOptions) {
     this.#socket = socket;
     this.peer = peer;
-    this.#maxBufferedBytes = maxBufferedBytes;
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? MAX_BUFFERED_BYTES;
+    this.#splitOver = Math.max(SMALLEST_PIECE, options.splitOver ?? Number.POSITIVE_INFINITY);
+    this.#dialled = options.dialled ?? false;
     socket.pause(); // until open()
     socket.listen({
       message: (bytes) => this.#receive(bytes),
@@ -89,7 +106,7 @@ class WebSocketChannel implements Channel {
 
   write(bytes: Uint8Array): boolean {
     if (!this.#writable) return false;
-    if (bytes.length > 0 && !this.#socket.send(bytes)) {
+    if (bytes.length > 0 && !this.#send(bytes)) {
       this.#fail('unsupported', 'bytes that are not UTF-8 cannot go out as text, and `binary` is never (W-07)', 1007);
       return false;
     }
@@ -138,8 +155,28 @@ class WebSocketChannel implements Channel {
     if (this.#writable) this.#handlers?.drain();
   };
 
+  #send(bytes: Uint8Array): boolean {
+    if (bytes.length <= this.#splitOver) return this.#socket.send(bytes);
+    for (let from = 0, to: number; from < bytes.length; from = to) {
+      to = pieceEnd(bytes, from + this.#splitOver);
+      if (!this.#socket.send(bytes.subarray(from, to))) return false;
+    }
+    return true;
+  }
+
   #receive(bytes: Uint8Array): void {
     if (bytes.length === 0 || this.#destroyed) return; // an empty message says nothing (M-101)
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      if (this.#dialled && bytes.length === 1 && bytes[0] === SOCKJS_OPEN) {
+        this.#fail(
+          'protocol',
+          `${this.peer.remote} speaks SockJS; dial its endpoint with /websocket appended (W-16)`,
+          1002,
+        );
+        return;
+      }
+    }
     if (this.#handlers && !this.#paused && this.#inbox.length === 0) {
       this.#handlers.data(bytes);
       return;
@@ -206,11 +243,30 @@ class WebSocketChannel implements Channel {
     if (code === 1006)
       return new TransportError('reset', `${this.peer.remote}: the connection broke without a close frame`);
     const said = reason === '' ? '' : ` ${JSON.stringify(reason)}`;
-    const message = `${this.peer.remote}: the peer closed with ${code}${said}`;
+    const cause = this.#dialled ? (CAUSES[code] ?? '') : '';
+    const message = `${this.peer.remote}: the peer closed with ${code}${said}${cause}`;
     if (code === 1008) return new TransportError('denied', message);
     if (code === 1009) return new TransportError('too-large', message);
     return new TransportError('reset', message);
   }
+}
+
+const SOCKJS_OPEN = 0x6f; // `o`, all of the first message (W-16)
+
+// What servers mean by it, as far as they can be known.
+const CAUSES: Readonly<Record<number, string>> = {
+  1009: ': a message was too large for it (Spring takes 64 KiB a frame, Tomcat 8 KiB a message: webSocket.splitOver)',
+  1011: ': it failed, often over a message too large or a slow reader; its log tells',
+  4500: ': Spring gave up a reader that was too slow',
+};
+
+/** Where to cut at the latest: `at`, or before, so that no character is cut in two. */
+function pieceEnd(bytes: Uint8Array, at: number): number {
+  if (at >= bytes.length) return bytes.length;
+  for (let end = at; end > at - SMALLEST_PIECE; end--) {
+    if (((bytes[end] ?? 0) & 0xc0) !== 0x80) return end;
+  }
+  return at; // that is no UTF-8
 }
 
 // After closed() there is nobody to call.

@@ -4,6 +4,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:tls';
 import { type ClientOptions, type RawData, WebSocket } from 'ws';
 import { type AttemptOptions, attempt } from './attempt.ts';
 import { type Channel, TransportError } from './channel.ts';
@@ -11,39 +12,55 @@ import type { TlsOptions } from './dial-options.ts';
 import { formatEndpoint, type WebSocketEndpoint } from './endpoint.ts';
 import { codeOf, toTransportError } from './node-errors.ts';
 import type { TcpOptions } from './tcp.ts';
-import { clientSecurity } from './tls-options.ts';
-import {
-  type BinaryMode,
-  MAX_BUFFERED_BYTES,
-  SUBPROTOCOLS,
-  type WebSocketDialOptions,
-  webSocketUrl,
-} from './websocket.ts';
+import { checkPeer, clientSecurity } from './tls-options.ts';
+import { type BinaryMode, SUBPROTOCOLS, type WebSocketDialOptions, webSocketUrl } from './websocket.ts';
 import { type MessageListener, type MessageSocket, webSocketChannel } from './websocket-channel.ts';
 
 /** How long a peer may take to answer our close frame. Milliseconds. */
 export const CLOSE_TIMEOUT_MS = 5_000;
 
+const BODY_TIMEOUT_MS = 1_000; // of an answer that is no upgrade; it only helps to explain
+const MAX_BODY_BYTES = 1_024;
 const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
 
 interface NodeWebSocketOptions extends WebSocketDialOptions, TcpOptions, AttemptOptions {
   readonly tls?: TlsOptions;
 }
 
-/** Connects with `ws`. Rejects as dialTcp and dialTls do, and with `handshake` or `denied` (401, 403) for an HTTP answer. */
+/**
+ * Connects with `ws`. Rejects as dialTcp and dialTls do, and with `unauthorized` (401, 403) or `handshake` for an HTTP answer,
+ * whose `status` is told.
+ */
 export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebSocketOptions): Promise<Channel> {
   const what = formatEndpoint(endpoint);
   return attempt<Channel>(what, options, (done, fail) => {
     const offered = [...(options.protocols ?? SUBPROTOCOLS)];
-    const settings: ClientOptions & { closeTimeout: number } = {
+    const route = {
       ...(endpoint.secure ? clientSecurity(endpoint.host, options.tls) : {}),
       ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
+    };
+    const settings: ClientOptions & { closeTimeout: number } = {
+      ...route,
       headers: { ...options.headers },
       perMessageDeflate: options.compress ?? false,
       maxPayload: options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
     let socket: WebSocket;
+    const check = endpoint.secure ? options.tls?.check : undefined;
+    let isChecked = check === undefined;
+    if (check !== undefined) {
+      // The HTTP request may hold a token, so the check comes before it: when TLS is up.
+      settings.createConnection = () => {
+        const secured = connect({ ...route, host: endpoint.host, port: endpoint.port });
+        secured.once('secureConnect', () => {
+          isChecked = true;
+          const refused = checkPeer(secured, endpoint.host, check, what);
+          if (refused !== undefined) secured.destroy(refused);
+        });
+        return secured;
+      };
+    }
     try {
       socket = new WebSocket(webSocketUrl(endpoint), offered, settings);
     } catch (cause) {
@@ -51,6 +68,7 @@ export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebS
       return () => {};
     }
     let subprotocol: string | undefined;
+    let stopReading = (): void => {};
     const onUpgrade = (response: IncomingMessage): void => {
       response.socket.setKeepAlive((options.keepAliveMs ?? 60_000) > 0, options.keepAliveMs ?? 60_000);
       subprotocol = response.headers['sec-websocket-protocol'];
@@ -59,12 +77,10 @@ export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebS
         response.headers['sec-websocket-protocol'] = offered[0];
     };
     const onAnswer = (_request: unknown, response: IncomingMessage): void => {
-      const status = response.statusCode ?? 0;
-      abandon();
-      const code = status === 401 || status === 403 ? 'denied' : 'handshake';
-      fail(
-        new TransportError(code, `${what}: the server answered ${status} ${response.statusMessage ?? ''}`.trimEnd()),
-      );
+      stopReading = readBeginning(response, (body) => {
+        abandon();
+        fail(httpRefusal(what, endpoint.path, response, body));
+      });
     };
     const onError = (cause: unknown): void => {
       forget();
@@ -72,13 +88,19 @@ export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebS
       fail(toTransportError(cause, what, 'handshake'));
     };
     const onOpen = (): void => {
+      if (!isChecked) {
+        abandon();
+        fail(new TransportError('unsupported', `${what}: this runtime gives no way to call tls.check on a WebSocket`));
+        return;
+      }
       forget();
       const agreed = subprotocol === undefined ? {} : { subprotocol };
       const adapter = new NodeSocket(socket, options.binary ?? 'auto', what);
       const peer = { transport: 'websocket', remote: what, ...agreed } as const;
-      done(webSocketChannel(adapter, peer, options.maxBufferedBytes ?? MAX_BUFFERED_BYTES));
+      done(webSocketChannel(adapter, peer, { ...options, dialled: true }));
     };
     const forget = (): void => {
+      stopReading();
       socket.off('upgrade', onUpgrade);
       socket.off('unexpected-response', onAnswer);
       socket.off('error', onError);
@@ -95,6 +117,46 @@ export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebS
     socket.on('open', onOpen);
     return abandon;
   });
+}
+
+/** Tells the beginning of a body, or what there is of it after a while. Answers how to stop. */
+function readBeginning(response: IncomingMessage, tell: (text: string) => void): () => void {
+  const told = (bytes: Uint8Array | undefined): void => {
+    stop();
+    tell(new TextDecoder().decode(bytes?.subarray(0, MAX_BODY_BYTES)));
+  };
+  const onData = (bytes: Uint8Array): void => told(bytes);
+  const onEnd = (): void => told(undefined);
+  const stop = (): void => {
+    clearTimeout(timer);
+    response.off('data', onData);
+    for (const event of ENDS) response.off(event, onEnd);
+    response.on('error', ignore);
+  };
+  const timer = setTimeout(onEnd, BODY_TIMEOUT_MS);
+  response.on('data', onData);
+  for (const event of ENDS) response.on(event, onEnd);
+  return stop;
+}
+
+const ENDS = ['end', 'close', 'error'] as const;
+
+/** Why a server answered HTTP instead of opening a WebSocket. */
+function httpRefusal(what: string, path: string, response: IncomingMessage, body: string): TransportError {
+  const { statusCode: status = 0, statusMessage = '' } = response;
+  const code = status === 401 || status === 403 ? 'unauthorized' : 'handshake';
+  const said = `${what}: the server answered ${status} ${statusMessage}`.trimEnd();
+  return new TransportError(code, `${said}${hint(status, path, body)}`, { status });
+}
+
+function hint(status: number, path: string, body: string): string {
+  if (/SockJS|^Can "Upgrade" only to "WebSocket"/.test(body) && !path.endsWith('/websocket')) {
+    return '; this is a SockJS endpoint: append /websocket to its path (W-16)';
+  }
+  if (status === 404)
+    return '; RabbitMQ has its WebSocket at /ws, a SockJS endpoint of Spring at …/websocket (W-15, W-16)';
+  if (status >= 200 && status < 300) return '; there are web pages at this path, and no WebSocket';
+  return '';
 }
 
 function ignore(): void {}

@@ -18,11 +18,14 @@ export interface WebSocketLikeEvent {
   readonly message?: unknown;
 }
 
-/** What is used of a WHATWG WebSocket. `pause` and `resume` are extras of `ws` and are used where they exist. */
+/**
+ * What is used of a WHATWG WebSocket. `pause` and `resume` are extras of `ws` and are used where they exist. One without a
+ * `binaryType` carries text only, as SockJS does; one without a `bufferedAmount` is always ready for more.
+ */
 export interface WebSocketLike {
-  binaryType: string;
-  readonly bufferedAmount: number;
-  readonly protocol: string;
+  binaryType?: string;
+  readonly bufferedAmount?: number;
+  readonly protocol?: string;
   send(data: string | Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: 'open' | 'message' | 'close' | 'error', listener: (event: WebSocketLikeEvent) => void): void;
@@ -45,8 +48,16 @@ export interface WebSocketOptions {
   readonly factory?: WebSocketFactory;
   /** Subprotocols to offer, best first (W-01). `v12.stomp v11.stomp v10.stomp` unless given; `[]` offers none. */
   readonly protocols?: readonly string[];
-  /** `auto` unless given. With `never`, bytes that are not UTF-8 end the channel with `unsupported`: better than garbling them. */
+  /**
+   * `auto` unless given; `always` on React Native, which cuts text at NUL (W-14). With `never`, and on sockets for text only,
+   * bytes that are not UTF-8 end the channel with `unsupported`: better than garbling them.
+   */
   readonly binary?: BinaryMode;
+  /**
+   * Write what is longer than so many bytes as several messages, for Spring and Tomcat with their small buffers (16 KiB fits).
+   * Off unless given: ActiveMQ wants a STOMP frame whole (W-04, W-05).
+   */
+  readonly splitOver?: number;
   /** How much is kept while reading is paused and the runtime cannot pause. Bytes, 16 MiB unless given; beyond: `too-large`. */
   readonly maxBufferedBytes?: number;
 }
@@ -63,9 +74,6 @@ export interface WebSocketDialOptions extends WebSocketOptions {
 
 /** Subprotocols a STOMP client offers, best first (W-01). */
 export const SUBPROTOCOLS: readonly string[] = ['v12.stomp', 'v11.stomp', 'v10.stomp'];
-
-/** What a paused channel keeps before it gives up. */
-export const MAX_BUFFERED_BYTES: number = 16 * 1024 * 1024;
 
 const POLL_MS = 10;
 const BROKEN_OFF = 4000; // a script cannot drop a WebSocket without a close frame; this one says it was no orderly end
@@ -84,7 +92,11 @@ export function dialWebSocket(
     try {
       const make = options.factory ?? nativeFactory();
       socket = make(webSocketUrl(endpoint), [...(options.protocols ?? SUBPROTOCOLS)]);
-      socket.binaryType = 'arraybuffer';
+      if ('binaryType' in socket) socket.binaryType = 'arraybuffer';
+      else if (options.binary === 'always') {
+        socket.close();
+        throw new TransportError('unsupported', 'this socket carries text only (it has no binaryType)');
+      }
     } catch (cause) {
       fail(refusal(what, cause));
       return () => {};
@@ -105,14 +117,14 @@ export function dialWebSocket(
       forget();
       const said = reason === undefined || reason === '' ? '' : ` ${JSON.stringify(reason)}`;
       const sentence = `${what}: the WebSocket closed (${code ?? 1006}${said}) before it opened`;
-      fail(new TransportError('handshake', sentence));
+      fail(new TransportError('handshake', `${sentence}; the runtime does not say why, its network log may`));
     };
     const onOpen = (): void => {
       forget();
-      const subprotocol = socket.protocol === '' ? {} : { subprotocol: socket.protocol };
+      const subprotocol = socket.protocol ? { subprotocol: socket.protocol } : {};
       const peer = { transport: 'websocket', remote: what, ...subprotocol } as const;
-      const adapter = new StandardSocket(socket, options.binary ?? 'auto');
-      done(webSocketChannel(adapter, peer, options.maxBufferedBytes ?? MAX_BUFFERED_BYTES));
+      const adapter = new StandardSocket(socket, binaryMode(socket, options.binary));
+      done(webSocketChannel(adapter, peer, { ...options, dialled: true }));
     };
     socket.addEventListener('open', onOpen);
     socket.addEventListener('close', onClose);
@@ -143,6 +155,16 @@ function nativeFactory(): WebSocketFactory {
   return (url, protocols) => new globalThis.WebSocket(url, protocols);
 }
 
+function binaryMode(socket: WebSocketLike, wanted: BinaryMode | undefined): BinaryMode {
+  if (!('binaryType' in socket)) return 'never';
+  return wanted ?? (isReactNative() ? 'always' : 'auto');
+}
+
+function isReactNative(): boolean {
+  const { navigator } = globalThis as { readonly navigator?: { readonly product?: unknown } };
+  return navigator?.product === 'ReactNative';
+}
+
 function refusal(what: string, cause: unknown): TransportError {
   if (cause instanceof TransportError) return cause;
   const words = cause instanceof Error ? cause.message : String(cause);
@@ -167,7 +189,7 @@ class StandardSocket implements MessageSocket {
   }
 
   get buffered(): number {
-    return this.#socket.bufferedAmount;
+    return this.#socket.bufferedAmount ?? 0;
   }
 
   listen(listener: MessageListener): void {
@@ -192,7 +214,7 @@ class StandardSocket implements MessageSocket {
     const look = (): void => {
       this.#poll = undefined;
       if (!this.#listener) return;
-      if (this.#socket.bufferedAmount < mark) tell();
+      if (this.buffered < mark) tell();
       else this.#poll = setTimeout(look, POLL_MS);
     };
     this.#poll = setTimeout(look, 0);

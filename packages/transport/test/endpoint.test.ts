@@ -49,7 +49,7 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ['amqp://broker', /scheme "amqp:" is none of/],
   ['__proto__://broker', /begins with its scheme/],
   ['constructor://broker', /scheme "constructor:" is none of/],
-  ['failover:(tcp://a,tcp://b)', /failover: lists are not understood yet/],
+  ['failover:(tcp://a,tcp://b)', /failover: is a list of endpoints, for a Client/],
   ['multicast://default', /multicast: is not understood yet/],
   ['tcp:broker:61613', /wants \/\/ before the host/],
   ['tcp://', /host is missing/],

@@ -1,9 +1,10 @@
+import { X509Certificate } from 'node:crypto';
 import { connect as connectTcp } from 'node:net';
 import { connect } from 'node:tls';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Channel, TransportError } from '../src/channel.ts';
 import { dial } from '../src/dial.ts';
-import type { TlsOptions } from '../src/dial-options.ts';
+import type { PeerCertificate, TlsOptions } from '../src/dial-options.ts';
 import { type Listener, listen } from '../src/listen.ts';
 import type { ServerTlsOptions } from '../src/tls.ts';
 import { makeCertificates } from './certificates.ts';
@@ -43,6 +44,9 @@ async function talk(url: string, tls?: TlsOptions): Promise<Channel> {
   return channel;
 }
 
+const raise = (error: Error): never => {
+  throw error;
+};
 const code = (expected: string) => expect.objectContaining({ name: 'TransportError', code: expected });
 
 describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
@@ -86,6 +90,65 @@ describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
     await talk(url, { ca, servername: 'elsewhere.example' });
   });
 
+  test("a check of one's own sees the certificate, and lets it pass or not, before a byte is sent", async () => {
+    const url = await serve(scheme, server);
+    const seen: PeerCertificate[] = [];
+    const pass = { ca, check: (certificate: PeerCertificate) => void seen.push(certificate) };
+    await talk(url, pass);
+    const { raw, fingerprint256, validFrom, validTo } = new X509Certificate(server.cert);
+    expect(seen).toEqual([
+      {
+        host: 'localhost',
+        subject: 'localhost',
+        issuer: 'Test Authority',
+        subjectAltName: 'DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
+        fingerprint256,
+        validFrom: new Date(validFrom),
+        validTo: new Date(validTo),
+        raw,
+        distrust: undefined,
+      },
+    ]);
+    accepted.splice(0);
+    const cause = new Error('not on the list');
+    for (const check of [() => 'not on the list', () => cause, () => raise(cause)]) {
+      const refused = talk(url, { ca, check });
+      await expect(refused).rejects.toEqual(code('untrusted'));
+      await expect(refused).rejects.toThrow('its certificate was refused: not on the list');
+    }
+    await expect(talk(url, { ca, check: () => cause })).rejects.toMatchObject({ cause });
+    expect(accepted.map((owner) => owner.received)).toEqual(accepted.map(() => 0));
+  });
+
+  test('a check comes after the others unless they are off; then it can pin a certificate', async () => {
+    const url = await serve(scheme, selfSigned);
+    const pinned = new X509Certificate(selfSigned.cert).fingerprint256;
+    const heard: (string | undefined)[] = [];
+    const check = ({ fingerprint256, distrust }: PeerCertificate) => {
+      heard.push(distrust);
+      return fingerprint256 === pinned ? undefined : 'another certificate';
+    };
+    await expect(talk(url, { check })).rejects.toEqual(code('untrusted'));
+    expect(heard).toEqual([]);
+    await talk(url, { verify: false, check });
+    expect(heard).toEqual(['DEPTH_ZERO_SELF_SIGNED_CERT']);
+    await listener?.close();
+    const other = await serve(scheme, server);
+    await expect(talk(other, { verify: false, check })).rejects.toThrow('another certificate');
+  });
+
+  test('nothing but verify: false, written out, lets an unverified peer pass', async () => {
+    const url = await serve(scheme, selfSigned);
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    try {
+      const values = [undefined, null, 0, '', 'false'] as unknown as boolean[];
+      for (const verify of values) await expect(talk(url, { verify })).rejects.toEqual(code('untrusted'));
+      await expect(talk(url, { check: () => undefined })).rejects.toEqual(code('untrusted'));
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
   test('a required client certificate: none and a stranger are refused, ours is named to the server', async () => {
     const url = await serve(scheme, { ...server, ca, requestClientCertificate: true });
     await expect(talk(url, { ca })).rejects.toThrow();
@@ -112,6 +175,7 @@ describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
     await talk(url, { ca, cert: client.cert, key: lockedKey, passphrase: 'sesame' });
     const wrong = { ca, cert: client.cert, key: lockedKey, passphrase: 'wrong' };
     await expect(talk(url, wrong)).rejects.toEqual(code('handshake'));
+    await expect(talk(url, { ...wrong, check: () => undefined })).rejects.toEqual(code('handshake'));
   });
 
   test('a peer that does not speak TLS is a handshake error', async () => {
@@ -133,10 +197,10 @@ describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
   });
 });
 
-test("a refused client certificate is called untrusted on the client's channel", async () => {
+test("a refused client certificate is called unauthorized on the client's channel", async () => {
   const url = await serve('stomp+ssl', { ...server, ca, requestClientCertificate: true });
   const owner = new Owner(await dial(url, { tls: { ca } })); // TLS 1.3: the verdict comes after the handshake
-  expect((await owner.whenClosed()).error?.code).toBe('untrusted');
+  expect((await owner.whenClosed()).error?.code).toBe('unauthorized');
 });
 
 test('a handshake that does not end in time is dropped', async () => {

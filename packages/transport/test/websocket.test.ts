@@ -226,7 +226,10 @@ describe('origins', () => {
     await raw.gone;
     expect(accepted).toHaveLength(0);
     expect(faults[0]?.message).toContain('http://evil.example');
-    await expect(dial(url, { webSocket: { headers: { Origin: 'null' } } })).rejects.toMatchObject({ code: 'denied' });
+    await expect(dial(url, { webSocket: { headers: { Origin: 'null' } } })).rejects.toMatchObject({
+      code: 'unauthorized',
+      status: 403,
+    });
     const own = await dial(url, { webSocket: { headers: { Origin: url.replace(/^ws(.*)\/stomp$/, 'http$1') } } });
     own.destroy();
   });

@@ -230,7 +230,7 @@ test.each([
   const endpoint = parseEndpoint(broker.urls[0] ?? '') as WebSocketEndpoint;
   const dialled = dialNodeWebSocket(endpoint, { headers: origin === undefined ? {} : { Origin: origin } });
   if (isTaken) (await dialled).destroy();
-  else await expect(dialled).rejects.toMatchObject({ code: 'denied' });
+  else await expect(dialled).rejects.toMatchObject({ code: 'unauthorized' });
 });
 
 test('a file that is wrong does not get far: writeUser is its way in', async () => {
