@@ -1,16 +1,13 @@
 // ActiveMQ Artemis (conformance 6.3 and 6.6): read in its source and its tests, not run.
 
-import { profile } from './dialect.ts';
+import { expires, never, nothing, profile } from './dialect.ts';
 import type { Profile } from './profile.ts';
 
 export const artemis: Profile = profile({
   name: 'artemis',
-  receipts: 'all',
   transactions: 'sends',
-  settles: true,
   nacked: 'dropped',
-  queues: 'shared',
-  reply: 'shared',
+  reply: 'shared', // its STOMP has no temporary queues
   queue: '',
   topic: '',
   rest: '#',
@@ -18,25 +15,22 @@ export const artemis: Profile = profile({
   never: /::/, // an address and one of its queues
   send: {
     persistent: 'persistent',
-    expiresInMs: (ms, now) => ({ expires: String(Math.round(now) + ms) }),
+    expiresInMs: expires,
     deliverAfterMs: 'AMQ_SCHEDULED_DELAY',
     priority: 'priority',
     group: 'JMSXGroupID',
-    correlationId: 'correlation-id',
-    replyTo: 'reply-to',
-    type: 'type',
     deduplicationId: '_AMQ_DUPL_ID',
-    as: () => ({}), // see textWithoutLength
+    as: nothing, // see textWithoutLength
   },
   subscribe: {
     prefetch: (count) => (count === 1 ? { 'consumer-window-size': '0' } : undefined),
     durable: 'durable-subscription-name',
     selector: 'selector',
-    noLocal: (wanted) => (wanted ? { 'no-local': 'true' } : {}),
+    noLocal: 'no-local',
   },
   needsClientId: true,
   forget: (name) => [{ 'durable-subscription-name': name }],
-  requeue: (requeue) => (requeue ? undefined : {}),
+  requeue: never,
   replyAddress: (unique) => ({
     destination: `stompbox.reply.${unique}`,
     subscribe: { 'subscription-type': 'ANYCAST' },
@@ -44,8 +38,8 @@ export const artemis: Profile = profile({
   textWithoutLength: true,
   instead: {
     prefetch: 'it counts bytes; ask for 1, or write consumer-window-size in headers',
-    exclusive: 'configure the address with default-exclusive-queue',
-    requeue: 'a NACK drops the message; leave it unsettled and unsubscribe, or send it again',
+    exclusive: 'configure the queue as exclusive',
+    requeue: 'a NACK drops the message; send it again',
     name: 'it cannot hold ::',
   },
 });

@@ -8,7 +8,6 @@ import {
   type PortableSend,
   type PortableSubscribe,
   type Profile,
-  type ReplyAddress,
   UnsupportedByBroker,
 } from './profile.ts';
 
@@ -16,11 +15,13 @@ import {
 type Word<Value> = string | ((value: NonNullable<Value>, now: number) => HeaderRecord | undefined);
 type Words<Options> = { readonly [Option in keyof Options]?: Word<Options[Option]> };
 
-export interface Dialect
-  extends Pick<Profile, 'name' | 'receipts' | 'transactions' | 'settles' | 'nacked' | 'queues' | 'reply'>,
-    Spelling {
-  readonly send: Words<PortableSend>;
-  readonly subscribe: Words<PortableSubscribe>;
+type Facts = Pick<Profile, 'receipts' | 'transactions' | 'settles' | 'nacked' | 'queues' | 'reply'>;
+
+export interface Dialect extends Partial<Facts>, Partial<Spelling>, Partial<Pick<Profile, 'replyAddress'>> {
+  readonly name: Profile['name'];
+  /** Besides the headers that only travel from client to client. */
+  readonly send?: Words<PortableSend>;
+  readonly subscribe?: Words<PortableSubscribe>;
   /** A durable subscription is named within the client-id of CONNECT. */
   readonly needsClientId?: boolean;
   /** A durable subscription is named by its id. */
@@ -28,11 +29,35 @@ export interface Dialect
   /** The frames that forget a durable subscription. */
   readonly forget?: (name: string) => readonly HeaderRecord[];
   readonly requeue?: (requeue: boolean) => HeaderRecord | undefined;
-  readonly replyAddress: (unique: string) => ReplyAddress;
   readonly textWithoutLength?: boolean;
   /** What to do instead of what it has no word for. */
-  readonly instead: { readonly [Option in PortableOption]?: string };
+  readonly instead?: { readonly [Option in PortableOption]?: string };
 }
+
+const NONE: HeaderRecord = {};
+
+/** What most brokers are like. */
+const USUAL: Facts & Spelling = {
+  receipts: 'all',
+  transactions: 'all',
+  settles: true,
+  nacked: 'unknown',
+  queues: 'shared',
+  reply: 'temporary',
+  queue: '/queue/',
+  topic: '/topic/',
+};
+const FROM_CLIENT_TO_CLIENT: Words<PortableSend> = {
+  correlationId: 'correlation-id',
+  replyTo: 'reply-to',
+  type: 'type',
+};
+
+/** Several brokers take these for a word. */
+export const expires: Word<number> = (ms, now) => ({ expires: String(Math.round(now) + ms) });
+export const nothing: Word<unknown> = () => NONE;
+export const requeue = (wanted: boolean): HeaderRecord => ({ requeue: String(wanted) });
+export const never = (wanted: boolean): HeaderRecord | undefined => (wanted ? undefined : NONE);
 
 const TEXT = 'a text that is not empty';
 const FLAG = 'true or false';
@@ -57,7 +82,6 @@ const SUBSCRIBE: { readonly [Option in keyof Required<PortableSubscribe>]: Kind 
   exclusive: FLAG,
   noLocal: FLAG,
 };
-const NONE: HeaderRecord = {};
 const BY_HAND = 'leave it out; if yours can, write its own header';
 
 /** What an option's value must be, where it is not (P-07). */
@@ -70,11 +94,12 @@ function wrong(value: unknown, kind: Kind): string | undefined {
     : `a whole number from ${least} to ${most}`;
 }
 
-export function profile(dialect: Dialect): Profile {
-  const { name, receipts, transactions, settles, nacked, queues, reply, replyAddress } = dialect;
+export function profile(own: Dialect): Profile {
+  const dialect = { ...USUAL, ...own, send: { ...FROM_CLIENT_TO_CLIENT, ...own.send }, subscribe: own.subscribe ?? {} };
+  const { name, receipts, transactions, settles, nacked, queues, reply } = dialect;
 
   const refuse = (option: PortableOption): never => {
-    throw new UnsupportedByBroker(option, name, dialect.instead[option] ?? BY_HAND);
+    throw new UnsupportedByBroker(option, name, dialect.instead?.[option] ?? BY_HAND);
   };
 
   const say = (
@@ -107,7 +132,7 @@ export function profile(dialect: Dialect): Profile {
     nacked,
     queues,
     reply,
-    replyAddress,
+    replyAddress: dialect.replyAddress ?? ((unique) => ({ destination: `/temp-queue/${unique}`, subscribe: NONE })),
     supports: (option) => option in dialect.send || option in dialect.subscribe,
     connect: ({ clientId }) => (clientId === undefined ? NONE : { 'client-id': clientId }),
     send: (portable, now) =>

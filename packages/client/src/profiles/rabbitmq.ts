@@ -1,44 +1,29 @@
 // RabbitMQ (conformance 6.1 and 6.6).
 
-import { profile } from './dialect.ts';
-import type { Profile } from './profile.ts';
+import { profile, requeue } from './dialect.ts';
+import type { HeaderRecord, Profile } from './profile.ts';
+
+const DURABLE: HeaderRecord = { durable: 'true', 'auto-delete': 'false' };
+const SINGLE = 'declare the queue with x-single-active-consumer';
 
 export const rabbitmq: Profile = profile({
   name: 'rabbitmq',
-  receipts: 'all',
-  transactions: 'all',
-  settles: true,
   nacked: 'redelivered',
-  queues: 'shared',
   reply: 'broker',
-  queue: '/queue/',
-  topic: '/topic/',
   rest: '#',
   never: /%2F/, // the only escape it knows, and which itself cannot be escaped
   escaped: (name) => name.replaceAll('/', '%2F'),
-  send: {
-    persistent: 'persistent',
-    expiresInMs: 'expiration',
-    priority: 'priority',
-    correlationId: 'correlation-id',
-    replyTo: 'reply-to',
-    type: 'type',
-  },
-  subscribe: {
-    prefetch: 'prefetch-count',
-    durable: () => ({ durable: 'true', 'auto-delete': 'false' }),
-  },
+  send: { persistent: 'persistent', expiresInMs: 'expiration', priority: 'priority' },
+  subscribe: { prefetch: 'prefetch-count', durable: () => DURABLE },
   namedById: true,
-  forget: () => [{ durable: 'true', 'auto-delete': 'false' }],
-  requeue: (requeue) => ({ requeue: String(requeue) }),
+  forget: () => [DURABLE],
+  requeue,
   replyAddress: (unique) => ({ destination: `/temp-queue/${unique}`, subscribe: undefined }),
   instead: {
-    deliverAfterMs: 'expire it in a queue that dead-letters to the real one, or use its delayed-message exchange',
-    group: 'declare the queue with x-single-active-consumer by a policy',
-    deduplicationId: 'let the consumer remember ids',
-    selector: 'it would be ignored; bind by routing key or filter what comes',
-    exclusive: 'declare the queue with x-single-active-consumer by a policy',
-    noLocal: 'mark what you send and skip it',
+    deliverAfterMs: 'let it expire in a queue that dead-letters to the real one',
+    group: SINGLE,
+    exclusive: SINGLE,
+    selector: 'it would be ignored; filter in the consumer',
     name: 'it cannot write %2F',
   },
 });

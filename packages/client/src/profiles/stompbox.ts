@@ -1,18 +1,13 @@
 // The broker of this project: docs/messages.md.
 
-import { profile } from './dialect.ts';
-import type { Profile } from './profile.ts';
+import { nothing, profile, requeue } from './dialect.ts';
+import type { HeaderRecord, Profile } from './profile.ts';
+
+const DURABLE: HeaderRecord = { durable: 'true' };
 
 export const stompbox: Profile = profile({
   name: 'stompbox',
-  receipts: 'all',
-  transactions: 'all',
-  settles: true,
   nacked: 'redelivered',
-  queues: 'shared',
-  reply: 'temporary',
-  queue: '/queue/',
-  topic: '/topic/',
   rest: '#',
   send: {
     persistent: 'persistent',
@@ -20,21 +15,16 @@ export const stompbox: Profile = profile({
     deliverAfterMs: 'AMQ_SCHEDULED_DELAY',
     priority: 'priority',
     group: 'JMSXGroupID',
-    correlationId: 'correlation-id',
-    replyTo: 'reply-to',
-    type: 'type',
     deduplicationId: 'duplicate-id',
-    as: () => ({}), // it has no JMS consumers
+    as: nothing, // it has no JMS consumers
   },
   subscribe: {
     prefetch: 'prefetch-count',
-    durable: () => ({ durable: 'true' }),
+    durable: () => DURABLE,
     selector: 'selector',
     exclusive: 'exclusive',
   },
   namedById: true,
-  forget: () => [{ durable: 'true' }],
-  requeue: (requeue) => ({ requeue: String(requeue) }),
-  replyAddress: (unique) => ({ destination: `/temp-queue/${unique}`, subscribe: {} }),
-  instead: { noLocal: 'mark what you send and skip it' },
+  forget: () => [DURABLE],
+  requeue,
 });
