@@ -299,9 +299,11 @@ export class ClientSession extends Session {
       case 'SUBSCRIBE':
         this.#ledger.subscribe(frame.get('id'), frame.get('destination') as string, ackMode(frame));
         return;
-      case 'UNSUBSCRIBE':
-        this.#ledger.unsubscribe(this.#subscribed(frame).id);
+      case 'UNSUBSCRIBE': {
+        const subscription = this.#subscribed(frame);
+        if (subscription !== undefined) this.#ledger.unsubscribe(subscription.id);
         return;
+      }
       case 'ACK':
       case 'NACK':
         if (owed !== undefined) this.#ledger.settle(owed.subscription, owed.key, frame.get('transaction'));
@@ -317,13 +319,16 @@ export class ClientSession extends Session {
     }
   }
 
-  #subscribed(frame: Frame): ClientSubscription {
+  // ActiveMQ deletes a durable subscription with an UNSUBSCRIBE when nobody is subscribed to it any more (conformance 6.2):
+  // the only one that is about nothing we know.
+  #subscribed(frame: Frame): ClientSubscription | undefined {
     const id = frame.get('id');
     const destination = frame.get('destination');
     for (const subscription of this.#ledger.subscriptions.values()) {
       if (id === undefined ? !subscription.named && subscription.destination === destination : subscription.id === id)
         return subscription;
     }
+    if (frame.headers.has('activemq.subscriptionName')) return undefined;
     throw new UsageError('unknown-subscription', `there is no subscription ${quote(id ?? destination ?? '')} (F-08)`);
   }
 

@@ -540,6 +540,19 @@ describe('section 3.2: SEND, SUBSCRIBE, UNSUBSCRIBE', () => {
     expect(refused(client, () => client.send(frame('UNSUBSCRIBE', { id: '1' })))).toBe('unknown-subscription');
   });
 
+  rule(
+    'F-08',
+    'a client may UNSUBSCRIBE from the durable subscription it has left, as ActiveMQ wants it',
+    ALL,
+    (version) => {
+      const client = served(version);
+      client.send(frame('SUBSCRIBE', { id: '1', destination: '/topic/a' }));
+      client.send(frame('UNSUBSCRIBE', { id: '1' }));
+      client.send(frame('UNSUBSCRIBE', { id: '1', 'activemq.subscriptionName': 'a' }));
+      expect(client.subscriptions.size).toBe(0);
+    },
+  );
+
   rule('F-08', 'UNSUBSCRIBE may name the destination instead of an id', ['1.0'], (version) => {
     const server = serving(version);
     const subscription = subscribe(server, 'destination:/q');
