@@ -15,7 +15,7 @@ const names: Check = (value) =>
 export const ENDPOINTS_OPTIONS = {
   order: {
     default: 'listed' as 'listed' | 'random' | 'priority',
-    check: oneOf('listed', 'random', 'priority'),
+    check: oneOf('listed', 'random', 'priority') as Check,
     say: "How several endpoints are tried: 'listed' (one after the other, going on behind the one that failed), 'random', or 'priority' (the first that answers, from the top).",
   },
   preferred: {
@@ -30,17 +30,17 @@ export const ENDPOINTS_OPTIONS = {
   },
   preferLocalhost: {
     default: false as boolean,
-    check: boolean,
+    check: boolean as Check,
     say: 'Try endpoints on this host first.',
   },
   tryLoopback: {
     default: false as boolean,
-    check: boolean,
+    check: boolean as Check,
     say: 'Try 127.0.0.1 as well, and before, for endpoints on this host. Not with TLS, where the name must be proven.',
   },
   localNames: {
     default: [] as readonly string[],
-    check: names,
+    check: names as Check,
     say: "Names of this host besides localhost and loopback addresses, such as Node's os.hostname().",
   },
 };

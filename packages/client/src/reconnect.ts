@@ -52,27 +52,27 @@ export const RECONNECT_OPTIONS = {
   },
   jitter: {
     default: 'full' as 'full' | 'none' | number,
-    check: ratio,
+    check: ratio as Check,
     say: "How much of a wait is left to chance, so that clients do not come back all at once: 'full' (from 0 up), 'none', or a share from 0 to 1.",
   },
   attempts: {
     default: Number.POSITIVE_INFINITY as number,
-    check: limit,
+    check: limit as Check,
     say: 'Give up after so many rounds that came to nothing. 1 tries every endpoint once, 0 does not connect again.',
   },
   startAttempts: {
     default: undefined as number | undefined,
-    check: optionalLimit,
+    check: optionalLimit as Check,
     say: 'The same while there has been no connection yet; as `attempts` unless given.',
   },
   elapsedMs: {
     default: Number.POSITIVE_INFINITY as number,
-    check: limit,
+    check: limit as Check,
     say: 'Give up when there has been no stable connection for this long.',
   },
   stableMs: {
     default: 30_000 as number,
-    check: limit,
+    check: limit as Check,
     say: 'A connection that lived this long begins the count anew.',
   },
   decide: {
