@@ -86,6 +86,11 @@ export const CLIENT_OPTIONS = {
     check: object as Check,
     say: 'How much may wait for an outcome, for how long, and what then; see OUTBOX_OPTIONS.',
   },
+  probeMs: {
+    default: 30_000 as number,
+    check: number(0) as Check,
+    say: 'Where the broker agrees to no heart-beats, ask it this often whether it lives; 0 never asks (P20).',
+  },
   quarantineMs: {
     default: 1_000 as number,
     check: number(1) as Check,

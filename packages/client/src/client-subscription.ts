@@ -84,6 +84,7 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
   /** Readers that wait; it never holds a message. */
   readonly #readers: Inbox<Message<T>>;
   readonly #running = new Set<Message<T>>();
+  #handOvers: { readonly left: Set<Message<T>>; readonly resolve: () => void }[] = [];
   #awake = false;
   #paused = false;
   #stopping = false; // gives nothing more; what was given is being settled
@@ -294,6 +295,8 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
       }
     }
     this.#running.delete(message);
+    for (const { left, resolve } of this.#handOvers) if (left.delete(message) && left.size === 0) resolve();
+    this.#handOvers = this.#handOvers.filter(({ left }) => left.size > 0);
     this.#arrived();
   }
 
@@ -379,6 +382,15 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
   }
 
   // --------------------------------------------------------------------------------------------------- for its client
+
+  /** @internal Another connection takes over: resolves when what was given from earlier ones is settled. */
+  handOver(): Promise<void> {
+    const last = this.#wires.at(-1);
+    this.#wires = this.#wires.filter((wire) => wire === last || wire.ack === 'auto'); // what waits there comes again
+    const left = new Set(this.#running);
+    if (left.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#handOvers.push({ left, resolve }));
+  }
 
   /** @internal Messages come from here from now on, and from earlier wires what they still have. */
   attach(wire: Wire): void {

@@ -5,6 +5,7 @@
 //
 // Intents are restored before the outbox is opened, so that answers find their readers.
 
+import type { Body } from './body.ts';
 import {
   type ClientHandler,
   ClientSubscription,
@@ -13,11 +14,13 @@ import {
   type ReadOptions,
 } from './client-subscription.ts';
 import type { CloseReason } from './close-reason.ts';
+import type { Connection } from './connection.ts';
 import { BrokerError, ConnectionLost, SubscriptionRefused, sayError, UsageError } from './errors.ts';
 import { Intent, type IntentOptions } from './intent.ts';
 import type { Message } from './message.ts';
 import { nameOf, type PortableSubscribe, type To, UnsupportedByBroker } from './profiles/index.ts';
 import { Publisher } from './publisher.ts';
+import { FAILURE, type RequestManyOptions, type RequestOptions, Requests } from './request.ts';
 import type { Session } from './session.ts';
 import { Shared } from './shared.ts';
 
@@ -40,6 +43,7 @@ export class Client extends Publisher {
   readonly #intents = new Map<ClientSubscription, Intent>();
   readonly #shares = new Map<string, { readonly intent: Intent; readonly shared: Shared }>();
   readonly #owner: ReaderOwner;
+  readonly #requests: Requests;
   #ids = 0;
   #careful = false; // the last restore ended with an ERROR that named nobody
   #whyEnded: Error | undefined;
@@ -55,6 +59,11 @@ export class Client extends Publisher {
       requeue: () => this.profile?.nack({ requeue: true }) ?? {},
       leave: (subscription, options) => this.#leave(subscription, options),
     };
+    this.#requests = new Requests({
+      clock: this.settings.clock,
+      session: (options) => this.session(options),
+      listen: (destination, handler, headers) => this.subscribe(destination, handler, { ack: 'auto', headers }),
+    });
   }
 
   /**
@@ -87,6 +96,51 @@ export class Client extends Publisher {
       this.#intents.set(subscription, this.#intend(id, destination, { ...options, usualAck }, subscription));
     }
     return subscription;
+  }
+
+  /**
+   * Asks, and answers with the first message that comes back; `reply-to` and `correlation-id` are written. Rejects with
+   * TimeoutError, RequestRefused (the responder says it failed), ConnectionLost (`unknown`: it may have been asked),
+   * UsageError, UnsupportedByBroker or the signal's reason.
+   */
+  request<T = unknown>(destination: To, body?: Body, options: RequestOptions = {}): Promise<Message<T>> {
+    return this.#requests.one<T>(destination, body, options);
+  }
+
+  /**
+   * Asks everybody who hears it: answers as they come, until `max`, until none came for `quietMs`, or until `timeoutMs` is over,
+   * which is a TimeoutError only if there was none.
+   */
+  requestMany<T = unknown>(
+    destination: To,
+    body?: Body,
+    options: RequestManyOptions = {},
+  ): AsyncGenerator<Message<T>, void, undefined> {
+    return this.#requests.many<T>(destination, body, options);
+  }
+
+  /**
+   * Answers requests: what `answer` returns is sent to where the request says, and then the request is acknowledged. What it
+   * throws is sent as a refusal, and goes to `onError`. A request that names no place for an answer is handled, and its answer
+   * dropped.
+   */
+  respond<T = unknown>(
+    destination: To,
+    answer: (message: Message<T>) => Body | PromiseLike<Body>,
+    options: ClientSubscribeOptions = {},
+  ): ClientSubscription<T> {
+    const handler = async (message: Message<T>): Promise<void> => {
+      let body: Body;
+      const headers: Record<string, string> = {};
+      try {
+        body = await answer(message);
+      } catch (error) {
+        this.hooks.failed(error, message);
+        headers[FAILURE] = sayError(error).slice(0, 1_000);
+      }
+      if (message.replyTo !== undefined) await message.reply(body, { headers, confirm: false });
+    };
+    return this.subscribe<T>(destination, handler, options);
   }
 
   // ------------------------------------------------------------------------------------------------------------ intents
@@ -199,12 +253,21 @@ export class Client extends Publisher {
   /** @internal */
   protected override unplugged(reason: CloseReason): void {
     this.#current = undefined;
+    this.#requests.lost(reason.error);
     // The broker may end one subscription and say which, as RabbitMQ does for a deleted queue.
     const id = reason.kind === 'refused' ? reason.error.frame.headers.get('subscription') : undefined;
     if (id === undefined || reason.error === undefined) return;
     for (const intent of new Set(this.#intents.values())) {
       if (intent.wireId === id && intent.stopQuarantine === undefined) this.#quarantine(intent, reason.error);
     }
+  }
+
+  /** @internal */
+  protected override async retire(connection: Connection): Promise<void> {
+    const finished = Promise.all([...this.#intents.keys()].map((subscription) => subscription.handOver()));
+    await this.within(finished, 'handlers', {}).catch(() => {}); // what they settle later is stale
+    await super.retire(connection);
+    this.#requests.lost(undefined);
   }
 
   /** @internal */
@@ -225,6 +288,7 @@ export class Client extends Publisher {
     }
     this.#intents.clear();
     this.#shares.clear();
+    this.#requests.end(this.#whyEnded);
   }
 
   #deadLetter(destination: string, message: Message, error: unknown, attempts: number): Promise<void> {

@@ -41,6 +41,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
   readonly #settler: Settler = {
     settle: (owed, outcome, options) =>
       this.#verb(() => this.#line.speaker.settle(owed, outcome, options), !options.confirm),
+    send: (destination, body, options) => this.send(destination, body, options),
   };
   readonly #owner: SubscriptionOwner;
   readonly #transactions: TransactionOwner<string, TransactionSendOptions> = {
@@ -177,6 +178,14 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     const answer = this.#line.speaker.say(subscribe, receipt, options, destination);
     this.#line.deliveries.add(subscription);
     subscription.answered(answer);
+    return subscription;
+  }
+
+  /** @internal Messages the broker sends under this id without having been asked, such as RabbitMQ's answers (S-13). */
+  adopt(id: string, handler: Handler): Subscription {
+    const subscription = new Subscription(this.#owner, id, id, {}, handler);
+    this.#line.deliveries.add(subscription);
+    subscription.answered(Promise.resolve());
     return subscription;
   }
 

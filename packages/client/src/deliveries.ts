@@ -1,6 +1,6 @@
 // MESSAGEs, and the pieces of their bodies, to whom they belong.
 //
-//   MESSAGE ─┬─ of subscribe() here ──────────► its Subscription
+//   MESSAGE ─┬─ of subscribe(), adopt() here ─► its Subscription
 //            ├─ of a SUBSCRIBE sent raw ──────► raw inbox
 //            ├─ of nobody (S-13) ─────────────► onUnhandled, or the raw inbox if it is read, or given back
 //            └─ under way to one who left ────► onUnhandled, or dropped (F-10)
@@ -71,7 +71,7 @@ export class Deliveries {
 
   message(event: Extract<ClientEvent, { type: 'message' }>): void {
     const { frame, subscription, streaming } = event;
-    const ours = subscription && this.#subscriptions.get(subscription.id);
+    const ours = this.#subscriptions.get(subscription?.id ?? frame.headers.get('subscription') ?? '');
     if (this.#dropping) {
       this.#ignore(streaming);
     } else if (ours !== undefined) {

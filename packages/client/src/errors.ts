@@ -11,6 +11,7 @@
 //   ConnectFailed        no endpoint could be reached          -> read .attempts; the client is over
 //   OutboxError          a send waited and could not stay      -> nothing was sent
 //   SubscriptionRefused  the broker refused one SUBSCRIBE      -> read .cause; it is tried again, the others live on
+//   RequestRefused       whoever was asked failed              -> read .message
 //
 // An AbortSignal that fires rejects with the signal's own reason, as the platform does.
 
@@ -166,6 +167,19 @@ export class SubscriptionRefused extends StompError {
     super(`${quote(destination)} was refused, next try in ${retryInMs} ms: ${cause.message}`, { cause });
     this.destination = destination;
     this.retryInMs = retryInMs;
+  }
+}
+
+/** A responder answered that it failed. `message` is why; the answer's body may say more. */
+export class RequestRefused extends StompError {
+  override readonly name = 'RequestRefused';
+  readonly code = 'request-refused';
+  /** The answer. */
+  readonly frame: Frame;
+
+  constructor(why: string, frame: Frame) {
+    super(why);
+    this.frame = frame;
   }
 }
 

@@ -1,8 +1,6 @@
 export type { Endpoint, PeerInfo, TlsOptions, WebSocketDialOptions } from '@stompbox/transport';
 export { AuthenticationError, isAuthenticationFailure } from './authentication.ts'; // and not a fault of the network
 export type { Body, JsonValue, Source } from './body.ts'; // what may be sent
-export { type Clock, systemClock } from './clock.ts';
-export type { CloseReason } from './close-reason.ts'; // how it ended
 export { Client, type ClientSubscribeOptions } from './client.ts'; // what applications use
 export {
   type AttemptContext,
@@ -20,6 +18,8 @@ export {
   type RetryOptions,
   type Verdict,
 } from './client-subscription.ts';
+export { type Clock, systemClock } from './clock.ts';
+export type { CloseReason } from './close-reason.ts'; // how it ended
 export { connect } from './connect.ts'; // a URL -> a connection
 export { Connection, type SendFrameOptions } from './connection.ts'; // one connection and its verbs
 export { ENDPOINTS_OPTIONS, type EndpointsOptions } from './endpoints.ts'; // which one next
@@ -29,10 +29,11 @@ export {
   ConnectionLost,
   type ConnectionLostCode,
   type FailedAttempt,
-  type Outcome,
   OutboxError,
   type OutboxErrorCode,
+  type Outcome,
   ProtocolError,
+  RequestRefused,
   StompError,
   SubscriptionRefused,
   TimeoutError,
@@ -63,14 +64,15 @@ export {
   resolveOptions,
 } from './options.ts';
 export { OUTBOX_OPTIONS, type OutboxOptions, type OutboxStore, type StoredSend } from './outbox.ts';
+export { POOL_OPTIONS, Pool, type PoolOptions } from './pool.ts';
 export {
   detectProfile,
   type MessageAttributes,
   messageAttributes,
-  PROFILES,
   type PortableDestination,
   type PortableSend,
   type PortableSubscribe,
+  PROFILES,
   type Profile,
   type ProfileName,
   queue,
@@ -81,6 +83,7 @@ export {
 export { type ClientSendOptions, type CloseOptions, type Outgoing, Publisher } from './publisher.ts';
 export type { Where } from './read-endpoints.ts';
 export { type Decide, type Failure, RECONNECT_OPTIONS, type ReconnectOptions } from './reconnect.ts'; // and when
+export type { RequestManyOptions, RequestOptions } from './request.ts';
 export type { HeaderValue, SendHeaders, SendOptions } from './send.ts';
 export type { ClientTransaction, ClientTransactionSendOptions } from './session.ts';
 export type { ClientState, Status } from './status.ts';

@@ -2,7 +2,10 @@
 // the settling of it, which only the connection that delivered it can do (A-08).
 
 import { type Frame, type Headers, type OwedMessage, quote, UsageError } from '@stompbox/protocol';
+import type { Body } from './body.ts';
 import type { WaitOptions } from './inbox.ts';
+import { type MessageAttributes, messageAttributes } from './profiles/attributes.ts';
+import type { SendOptions } from './send.ts';
 import type { StreamedBody } from './streamed-body.ts';
 
 export interface SettleOptions extends WaitOptions {
@@ -17,6 +20,7 @@ export interface SettleOptions extends WaitOptions {
 /** What a message needs of the connection it came on. */
 export interface Settler {
   settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', options: SettleOptions): Promise<void>;
+  send(destination: string, body: Body, options: SendOptions): Promise<void>;
 }
 
 /** `T` is what the sender promised the JSON to be; nothing checks it. */
@@ -27,6 +31,7 @@ export class Message<T = unknown> {
   readonly #owed: OwedMessage | undefined;
   readonly #streamed: StreamedBody | undefined;
   #settled = false;
+  #attributes: MessageAttributes | undefined;
 
   /** @internal */
   constructor(frame: Frame, settler: Settler, owed: OwedMessage | undefined, streamed?: StreamedBody) {
@@ -52,7 +57,46 @@ export class Message<T = unknown> {
   }
   /** Absent means false (X-77). */
   get redelivered(): boolean {
-    return this.frame.headers.get('redelivered') === 'true';
+    return this.#says.redelivered;
+  }
+  /** How often it was delivered before, where the broker counts. */
+  get deliveryCount(): number | undefined {
+    return this.#says.deliveryCount;
+  }
+  get persistent(): boolean | undefined {
+    return this.#says.persistent;
+  }
+  get priority(): number | undefined {
+    return this.#says.priority;
+  }
+  /** When it was sent, in milliseconds since 1970. */
+  get timestamp(): number | undefined {
+    return this.#says.timestamp;
+  }
+  /** When it stops being worth delivering, in milliseconds since 1970; undefined is never. */
+  get expires(): number | undefined {
+    return this.#says.expires;
+  }
+  get correlationId(): string | undefined {
+    return this.#says.correlationId;
+  }
+  get replyTo(): string | undefined {
+    return this.#says.replyTo;
+  }
+  get type(): string | undefined {
+    return this.#says.type;
+  }
+  get group(): string | undefined {
+    return this.#says.group;
+  }
+  /** Where it was sent, if the broker has moved it since. */
+  get originalDestination(): string | undefined {
+    return this.#says.originalDestination;
+  }
+  // Under any broker's names, read leniently (P-07).
+  get #says(): MessageAttributes {
+    this.#attributes ??= messageAttributes(this.frame.headers);
+    return this.#attributes;
   }
   /** The broker waits for `ack()` or `nack()`: the subscription is not `auto`, whatever headers a producer planted (A-07). */
   get ackable(): boolean {
@@ -133,6 +177,21 @@ export class Message<T = unknown> {
   /** Gives the message back; what becomes of it is up to the broker (A-05). Not in STOMP 1.0. Rejects as `ack()` does. */
   nack(options: SettleOptions = {}): Promise<void> {
     return this.#settle('NACK', options);
+  }
+
+  /**
+   * Sends to where its `reply-to` says, with its `correlation-id`, on the connection it came on. Rejects with UsageError
+   * `missing-header` where it asks for no answer, and as `Connection.send` does.
+   */
+  reply(body?: Body, options: SendOptions = {}): Promise<void> {
+    const { replyTo, correlationId } = this;
+    if (replyTo === undefined) {
+      return Promise.reject(
+        new UsageError('missing-header', 'this message has no reply-to: its sender wants no answer'),
+      );
+    }
+    const correlation = correlationId === undefined ? {} : { 'correlation-id': correlationId };
+    return this.#settler.send(replyTo, body, { ...options, headers: { ...correlation, ...options.headers } });
   }
 
   #settle(outcome: 'ACK' | 'NACK', options: SettleOptions): Promise<void> {

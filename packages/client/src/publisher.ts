@@ -33,6 +33,7 @@ import { onAbort } from './signal.ts';
 import { type ClientState, type Status, StatusFeed } from './status.ts';
 import { Supervisor } from './supervisor.ts';
 import { inTransaction } from './transaction.ts';
+import { Vigil } from './vigil.ts';
 
 export type ClientSendOptions = OutboxSendOptions;
 
@@ -68,6 +69,7 @@ export class Publisher implements AsyncDisposable {
   readonly #feed = new StatusFeed();
   readonly #outbox: Outbox;
   readonly #supervisor: Supervisor;
+  readonly #vigil: Vigil;
   readonly #waiters = new Set<Waiter>();
   readonly #connectionOptions: ConnectionOptions;
   readonly #expiry = new WeakMap<Connection, number>();
@@ -106,6 +108,12 @@ export class Publisher implements AsyncDisposable {
       resumed: () => this.tell({ type: 'flowing' }),
     });
     this.#outbox = new Outbox(this.settings.outbox, clock, (status) => this.tell(status));
+    this.#vigil = new Vigil({
+      clock,
+      probeMs: this.settings.probeMs,
+      patienceMs: this.settings.receiptTimeoutMs,
+      woke: (afterMs) => this.tell({ type: 'woke', afterMs }),
+    });
     this.#supervisor = new Supervisor({
       clock,
       endpoints: new Endpoints(read.endpoints, {
@@ -354,6 +362,7 @@ export class Publisher implements AsyncDisposable {
     }
     if (this.#connection !== connection || !connection.isOpen || this.#closing !== undefined) return;
     this.#session = session;
+    this.#vigil.keep(session);
     const { server, version } = connection;
     this.tell({ type: 'connected', endpoint, server, version, again: this.#wasConnected });
     this.#wasConnected = true;
@@ -365,6 +374,7 @@ export class Publisher implements AsyncDisposable {
   #lost(reason: CloseReason): void {
     this.#session = undefined;
     this.#connection = undefined;
+    this.#vigil.keep(undefined);
     this.#outbox.shut();
     this.unplugged(reason);
   }
@@ -396,6 +406,7 @@ export class Publisher implements AsyncDisposable {
   #over(error: Error | undefined): void {
     if (this.state === 'closed') return;
     this.#supervisor.ended();
+    this.#vigil.end();
     this.#failure = error;
     const why = this.#whyOver();
     this.#outbox.end(why);
