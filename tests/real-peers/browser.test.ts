@@ -1,29 +1,17 @@
 // The browser build of the client: what is in it, and that it works in a real Chromium against our broker.
 
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { type Broker, createBroker } from '@stompbox/broker';
 import { type Browser, type Page, chromium as playwright } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bundleClient } from './browser/bundle.ts';
+import { QUIET, type Site, serve } from './browser/site.ts';
 import { chromium, withPeer } from './peers.ts';
 
 /** The client, in the page. */
 declare const stompbox: typeof import('@stompbox/client');
 
 const VERSIONS = ['1.0', '1.1', '1.2'] as const;
-// --no-sandbox: root has none. The others: no traffic of its own.
-const QUIET = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const MOST_KILOBYTES = 40;
 
 const { script, files } = await bundleClient();
@@ -53,7 +41,7 @@ withPeer('Chromium', chromium, ({ path }) => {
   let url: string;
 
   beforeAll(async () => {
-    [site, elsewhere] = await Promise.all([serve(), serve()]);
+    [site, elsewhere] = await Promise.all([serve(script), serve(script)]);
     broker = await createBroker({
       listen: ['ws://127.0.0.1:0'],
       webSocket: { origins: [site.origin] },
@@ -254,32 +242,6 @@ withPeer('Chromium', chromium, ({ path }) => {
     return broker.inspect.queues().find(({ name }) => `/queue/${name}` === text);
   }
 });
-
-interface Site {
-  readonly origin: string;
-  close(): Promise<void>;
-}
-
-/** A page with the client in it. */
-async function serve(): Promise<Site> {
-  const server = createServer(({ url }, response) => {
-    const [type, content] =
-      url === '/stompbox.js'
-        ? ['text/javascript', script]
-        : ['text/html', '<!doctype html><title>Stompbox</title><script src="/stompbox.js"></script>'];
-    response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8` }).end(content);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return {
-    origin: `http://127.0.0.1:${port}`,
-    async close() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 function uniqueQueue(): string {
   return `/queue/${crypto.randomUUID()}`;
