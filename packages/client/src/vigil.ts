@@ -37,7 +37,7 @@ export class Vigil {
       woke(afterMs);
       void this.#probe();
     });
-    if (session.connection.heartBeat.receive === 0) this.#probeLater();
+    if (session.connection.heartBeat.in === 0) this.#probeLater();
   }
 
   end(): void {
