@@ -6,7 +6,7 @@
 //   ActiveMQ 5.17    "User name [x] or password is invalid."; over stomp+nio now and then nothing, which is no telling
 //   Artemis          "Security Error occurred: User name [x] or password is invalid", "Unable to validate user from …"
 //   Spring           "Access is denied", or what its channel interceptor threw: "Failed to send message to Executor…"
-//   ours             "access-refused"
+//   ours             "the login was refused"
 //
 // and what others say in English about tokens and passwords.
 
@@ -14,7 +14,7 @@ import { type Endpoint, formatEndpoint, TransportError } from '@stompbox/transpo
 import { BrokerError, StompError } from './errors.ts';
 
 const WORDS = [
-  /access[- ](is )?(refused|denied)/,
+  /access (is )?(refused|denied)/,
   /authenticat|unauthori[sz]ed|not authori[sz]ed|unable to validate user/,
   /\b(user ?name|login|pass(code|word)|credentials?|token|jwt)\b.{0,300}\b(invalid|refused|wrong|incorrect|expired|failed|not valid)/s,
   /\b(invalid|bad|wrong|incorrect|expired|missing|no) (user ?name|login|pass(code|word)|credentials?|token|jwt)\b/,

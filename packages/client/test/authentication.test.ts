@@ -23,7 +23,7 @@ for (const [broker, message, body] of [
     '',
   ],
   ['Spring 6', 'Failed to send message to ExecutorSubscribableChannel[clientInboundChannel]', ''],
-  ['Stompbox', 'access-refused', 'the login was refused'],
+  ['Stompbox', 'the login was refused', ''],
   ['Vert.x', 'Authentication failed', 'The connection frame does not contain valid credentials.'],
   ['somebody', 'Unauthorized', ''],
   ['somebody', 'connect failed', 'JWT expired at 2026-11-20T20:00:00Z'],
