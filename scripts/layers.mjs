@@ -12,7 +12,7 @@ import { join, posix } from 'node:path';
  *   imports   packages of ours that its src may import
  *   types     packages of ours that its src may import types from, and nothing else
  *   uses      packages of others that its src may import
- *   testUses  packages of others that its tests may import besides
+ *   testImports, testUses  packages of ours, and of others, that its tests may import besides
  *   web       files in src that run in browsers, with all they reach: no `node:`, no package of others
  *   node      files in src that do not, where web is 'all'
  *   ambient   may print, exit, and read argv and the environment
@@ -21,6 +21,12 @@ const PACKAGES = {
   protocol: { imports: [], uses: [], web: 'all' },
   transport: { imports: [], uses: ['ws'], web: ['index.ts', 'websocket.ts', 'dial-browser.ts'] },
   client: { imports: ['protocol', 'transport'], uses: [], web: 'all', node: ['diagnostics.ts'] },
+  opentelemetry: {
+    imports: [],
+    uses: ['@opentelemetry/api'],
+    testImports: ['client', 'broker', 'transport'],
+    testUses: ['@opentelemetry/context-async-hooks', '@opentelemetry/core', '@opentelemetry/sdk-trace-base'],
+  },
   broker: { imports: ['protocol', 'transport'], uses: ['lmdb', 'yaml'], testUses: ['esbuild'] },
   jetstream: { imports: ['broker'], uses: [] },
   console: { imports: ['client'], types: ['broker'], uses: [], web: 'all' },
@@ -118,7 +124,10 @@ function* arrows({ files }) {
   for (const file of files.values()) {
     if (file.owner === undefined) continue; // tests/ and bench/ may import everything
     const table = PACKAGES[file.owner];
-    const imports = [...table.imports, ...(file.isTest ? [...TESTS.imports, file.owner] : [])];
+    const imports = [
+      ...table.imports,
+      ...(file.isTest ? [...TESTS.imports, ...(table.testImports ?? []), file.owner] : []),
+    ];
     const uses = [...table.uses, ...(file.isTest ? [...TESTS.uses, ...(table.testUses ?? [])] : [])];
     const say = ({ line }, sentence) => `${file.path}:${line}: ${sentence}`;
 
