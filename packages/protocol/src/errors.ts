@@ -109,8 +109,8 @@ export class UsageError extends StompError {
 /** At most `max` characters of a peer's text, printable: for messages about it. 40 are at most 240 escaped bytes (S-09). */
 export function quote(text: string, max = 40): string {
   const shown = JSON.stringify(text.length > max ? text.slice(0, max) : text).replace(
-    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]/gu,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    /[\u007f-\u009f\p{Cf}\u2028\u2029\ud800-\udfff]/gu,
+    (character) => character.replace(/[\s\S]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`),
   );
   return text.length > max ? `${shown.slice(0, -1)}…"` : shown;
 }
