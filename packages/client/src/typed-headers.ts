@@ -175,9 +175,7 @@ export type HeadersFor<
     : Valued<KnownHeaders[Profile][Of], Of> & { readonly [Name in Own]?: ValueOf<Of> }
   : AnyHeaders<Of>;
 
-type ValueOf<Of extends HeaderCommand, Value = Of extends 'SEND' ? HeaderValue : string> = Of extends 'SEND'
-  ? OrFunction<Value>
-  : Value;
+type ValueOf<Of extends HeaderCommand> = Of extends 'SEND' ? OrFunction<HeaderValue> : string;
 type AnyHeaders<Of extends HeaderCommand> = Readonly<Record<string, ValueOf<Of>>>;
 type Valued<Known, Of extends HeaderCommand> = {
   readonly [Name in keyof Known]?: Of extends 'SEND'
