@@ -252,6 +252,72 @@ test('a wrong content-length of the broker ends the connection instead of losing
   expect(socket.readyState).toBe(StompSocketState.CLOSING);
 });
 
+test.each([
+  ['a frame that no server may send', 'SEND\ndestination:/queue/a\n\n\0'],
+  ['a frame of no command', 'HELLO\n\n\0'],
+  ['a body of more than 64 MiB', message('content-length:70000000\n').slice(0, -1)],
+])('%s ends the connection, and onWebSocketError hears why', async (_, said) => {
+  const { socket, errors } = await connected();
+  socket.says(said);
+  expect(errors).toMatchObject([{ name: 'ProtocolError' }]);
+  expect(socket.readyState).toBe(StompSocketState.CLOSING);
+});
+
+test('an ERROR ends the connection within a second where the broker does not', async () => {
+  const { client, clock, socket } = await connected();
+  socket.says('ERROR\nmessage:no\n\n\0');
+  expect(client.connected).toBe(false);
+  await clock.advance(999);
+  expect(socket.readyState).toBe(StompSocketState.OPEN);
+  await clock.advance(1);
+  expect(socket.readyState).toBe(StompSocketState.CLOSING);
+});
+
+test('an ERROR that names a subscription ends that one only', async () => {
+  const refused: string[] = [];
+  const { client, clock, socket } = await connected({
+    onStompError: ({ headers }) => refused.push(headers.message ?? ''),
+  });
+  const subscription = client.subscribe('/queue/a', () => {});
+  socket.says(`ERROR\nmessage:cancelled\nsubscription:${subscription.id}\n\n\0`);
+  await clock.advance(5_000);
+  expect([refused, client.connected]).toEqual([['cancelled'], true]);
+});
+
+test('what a broker would end the connection for is thrown at the call, and nothing is sent', async () => {
+  const { client, socket } = await connected();
+  client.subscribe('/queue/a', () => {}, { id: 'one' });
+  const { length } = socket.sent;
+  expect(() => client.subscribe('/queue/b', () => {}, { id: 'one' })).toThrow(
+    expect.objectContaining({ code: 'duplicate-subscription' }),
+  );
+  expect(() => client.commit('none')).toThrow(expect.objectContaining({ code: 'unknown-transaction' }));
+  expect(socket.sent.length).toBe(length);
+});
+
+test('a receipt id may be used again, also where the first RECEIPT never came', async () => {
+  const { client, socket } = await connected();
+  const publish = () => client.publish({ destination: '/queue/a', headers: { receipt: 'same' } });
+  publish();
+  publish();
+  let heard = 0;
+  client.watchForReceipt('same', () => {
+    heard++;
+  });
+  socket.says('RECEIPT\nreceipt-id:same\n\n\0');
+  expect(heard).toBe(1);
+});
+
+test('blanks around a header value are kept', async () => {
+  const { client, socket } = await connected();
+  let came: IMessage | undefined;
+  client.subscribe('/queue/a', (one) => {
+    came = one;
+  });
+  socket.says(message('x: a \n'));
+  expect(came?.headers.x).toBe(' a ');
+});
+
 test('splitLargeFrames cuts no character in two', async () => {
   const { client, socket } = await connected({ splitLargeFrames: true, maxWebSocketChunkSize: 64 });
   const { length } = socket.sent;

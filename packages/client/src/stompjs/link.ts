@@ -8,9 +8,10 @@
 // Whatever is waited for has a deadline: what a socket does not tell in time, is told for it.
 
 import { ClientSession, type Frame, frame, type OwedMessage, UsageError, VERSIONS } from '@stompbox/protocol';
-import type { Clock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { redacted } from '../observer.ts';
 import { Timer } from '../timer.ts';
+import { workerClock } from '../worker-clock.ts';
 import { type FrameImpl, headersOf, headText, received } from './frame-impl.ts';
 import { LENIENT } from './leniency.ts';
 import { octetsOf } from './octets.ts';
@@ -27,6 +28,7 @@ import {
   type StompHeaders,
   StompSocketState,
   type StompSubscription,
+  TickerStrategy,
 } from './types.ts';
 import type { Versions } from './versions.ts';
 
@@ -45,6 +47,7 @@ export interface LinkSettings {
   readonly heartbeatIncoming: number;
   readonly heartbeatOutgoing: number;
   readonly heartbeatToleranceMultiplier: number;
+  readonly heartbeatStrategy: TickerStrategy;
   readonly splitLargeFrames: boolean;
   readonly maxWebSocketChunkSize: number;
   readonly forceBinaryWSFrames: boolean;
@@ -101,7 +104,11 @@ export class Link {
       },
       clock.now(),
     );
-    this.#timer = new Timer(clock, { deadline: () => this.#session.deadline, due: (now) => this.#due(now) });
+    const isPunctual = settings.heartbeatStrategy === TickerStrategy.Worker && clock === systemClock;
+    this.#timer = new Timer(isPunctual ? workerClock : clock, {
+      deadline: () => this.#session.deadline,
+      due: (now) => this.#due(now),
+    });
   }
 
   get connected(): boolean {
