@@ -79,7 +79,8 @@ export class Intent {
       confirm: profile.receipts === 'all',
     });
     this.reader.attach(this.#wire);
-    await this.#wire.ready;
+    const { ready, answer } = this.#wire;
+    await ready.catch(() => answer); // at the end of a connection the first says why that ended
   }
 
   /** Leaves the connection it is on. `session` is that of this moment, where there is one. */

@@ -74,6 +74,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   #streamed: Message<T> | undefined; // the reader has it; its stream, if not taken, is dropped when the reader goes on
   #unsubscribed: Promise<void> | undefined;
   #watcher: (() => void) | undefined;
+  #answer: Promise<void> = Promise.resolve();
   #confirm: () => void = () => {};
   #refuse: (error: unknown) => void = () => {};
 
@@ -203,8 +204,14 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     this.#watcher = watcher;
   }
 
-  /** @internal SUBSCRIBE was answered. */
+  /** @internal What SUBSCRIBE was answered: rejects with BrokerError only where the ERROR meant it. */
+  get answer(): Promise<void> {
+    return this.#answer;
+  }
+
+  /** @internal */
   answered(answer: Promise<void>): void {
+    this.#answer = answer;
     answer.then(this.#confirm, this.#refuse);
   }
 
