@@ -1,7 +1,7 @@
 // What `dial` is in a browser: WebSocket, and a clear no to everything else.
 
 import { type Channel, TransportError } from './channel.ts';
-import type { DialOptions } from './dial-options.ts';
+import { beyondStandard, type DialOptions } from './dial-options.ts';
 import { type Endpoint, formatEndpoint, toEndpoint } from './endpoint.ts';
 import { dialWebSocket } from './websocket.ts';
 
@@ -16,11 +16,7 @@ export async function dial(where: Endpoint | string, options: DialOptions = {}):
   if (endpoint.transport !== 'websocket') {
     throw new TransportError('unsupported', `${formatEndpoint(endpoint)}: a browser can dial ws: and wss: only`);
   }
-  const { tls, localAddress, keepAliveMs, webSocket } = options;
-  const { headers, compress, maxMessageBytes } = webSocket ?? {};
-  const beyond = { tls, localAddress, keepAliveMs, headers, compress, maxMessageBytes };
-  for (const [option, value] of Object.entries(beyond)) {
-    if (value !== undefined) throw new TransportError('unsupported', `a browser gives no way to set ${option}`);
-  }
-  return dialWebSocket(endpoint, { ...options, ...webSocket });
+  const beyond = beyondStandard(options);
+  if (beyond !== undefined) throw new TransportError('unsupported', `a browser gives no way to set ${beyond}`);
+  return dialWebSocket(endpoint, { ...options, ...options.webSocket });
 }

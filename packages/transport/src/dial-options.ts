@@ -61,3 +61,10 @@ export interface DialOptions extends AttemptOptions {
   /** TCP keep-alive: the first probe after this much silence. Milliseconds, 60,000 unless given; 0 sends none. Node only. */
   readonly keepAliveMs?: number;
 }
+
+/** The first option given that a WebSocket of the WHATWG interface has no way to honour. */
+export function beyondStandard({ tls, localAddress, keepAliveMs, webSocket = {} }: DialOptions): string | undefined {
+  const { headers, compress, maxMessageBytes } = webSocket;
+  const beyond = { tls, localAddress, keepAliveMs, headers, compress, maxMessageBytes };
+  return Object.entries(beyond).find(([, value]) => value !== undefined)?.[0];
+}

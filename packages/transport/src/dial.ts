@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net';
 import { type Channel, TransportError } from './channel.ts';
-import type { DialOptions } from './dial-options.ts';
+import { beyondStandard, type DialOptions } from './dial-options.ts';
 import { type Endpoint, toEndpoint } from './endpoint.ts';
 import { dialTcp } from './tcp.ts';
 import { dialTls } from './tls.ts';
@@ -31,8 +31,12 @@ export async function dial(where: Endpoint | string, options: DialOptions = {}):
       return dialTls(endpoint, options);
     case 'websocket': {
       const settings = { ...options, ...options.webSocket };
-      if (options.webSocket?.factory) return dialWebSocket(endpoint, settings);
-      if (hasNativeWebSocket() && !isNode() && !needsNode(options)) return dialWebSocket(endpoint, settings);
+      const beyond = beyondStandard(options);
+      if (options.webSocket?.factory) {
+        if (beyond === undefined) return dialWebSocket(endpoint, settings);
+        throw new TransportError('unsupported', `webSocket.factory makes the socket, so ${beyond} is to be set there`);
+      }
+      if (hasNativeWebSocket() && !isNode() && beyond === undefined) return dialWebSocket(endpoint, settings);
       const { dialNodeWebSocket } = await import('./websocket-node.ts'); // so that `ws` is loaded by those who need it
       return dialNodeWebSocket(endpoint, settings);
     }
@@ -45,10 +49,4 @@ export async function dial(where: Endpoint | string, options: DialOptions = {}):
  */
 function isNode(): boolean {
   return !('deno' in process.versions) && !('bun' in process.versions);
-}
-
-/** The WHATWG interface has no way to say any of these. */
-function needsNode({ tls, localAddress, keepAliveMs, webSocket }: DialOptions): boolean {
-  const beyond = [tls, localAddress, keepAliveMs, webSocket?.headers, webSocket?.compress, webSocket?.maxMessageBytes];
-  return beyond.some((option) => option !== undefined);
 }

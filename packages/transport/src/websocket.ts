@@ -44,7 +44,7 @@ export type WebSocketFactory = (url: string, protocols: string[]) => WebSocketLi
 export type BinaryMode = 'auto' | 'always' | 'never';
 
 export interface WebSocketOptions {
-  /** Makes the socket. The runtime's own WebSocket unless given. */
+  /** Makes the socket, with whatever TLS and headers it is to have. The runtime's own WebSocket unless given. */
   readonly factory?: WebSocketFactory;
   /** Subprotocols to offer, best first (W-01). `v12.stomp v11.stomp v10.stomp` unless given; `[]` offers none. */
   readonly protocols?: readonly string[];

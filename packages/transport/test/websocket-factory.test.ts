@@ -2,7 +2,9 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Channel } from '../src/channel.ts';
+import { dial as dialOnNode } from '../src/dial.ts';
 import { dial } from '../src/dial-browser.ts';
+import type { DialOptions } from '../src/dial-options.ts';
 import type { BinaryMode, WebSocketLike, WebSocketLikeEvent } from '../src/websocket.ts';
 import { Owner, utf8 } from './support.ts';
 
@@ -88,6 +90,18 @@ describe('P19: a SockJS object from a factory', () => {
   test('is refused where octets are asked for', async () => {
     const refused = dial('ws://broker/stomp', { webSocket: { factory: () => new SockJs(), binary: 'always' } });
     await expect(refused).rejects.toMatchObject({ code: 'unsupported', message: expect.stringContaining('text only') });
+  });
+});
+
+test.each<[string, DialOptions]>([
+  ['tls', { tls: { verify: true } }],
+  ['localAddress', { localAddress: '127.0.0.1' }],
+  ['headers', { webSocket: { headers: { Cookie: 'a' } } }],
+])('what a factory cannot be told is refused, not dropped: %s', async (name, { webSocket, ...options }) => {
+  const made = { ...options, webSocket: { ...webSocket, factory: () => new SockJs() } };
+  await expect(dialOnNode('wss://broker/stomp', made)).rejects.toMatchObject({
+    code: 'unsupported',
+    message: expect.stringContaining(`${name} is to be set there`),
   });
 });
 
