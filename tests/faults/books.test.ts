@@ -5,7 +5,7 @@ import { frame } from '@stompbox/protocol';
 import { expect, test } from 'vitest';
 import { Books, type Sent } from './books.ts';
 
-const STRICT = { marksRedelivered: true, atomic: true };
+const STRICT = { marksRedelivered: 'always', atomic: true } as const;
 const lost = (outcome: 'unknown' | 'unsent') => new ConnectionLost('reset', 'it broke', { outcome });
 
 function opened() {

@@ -22,8 +22,8 @@ export interface Sent {
   readonly life: number;
   outcome: SendOutcome | 'open';
   deliveries: number;
-  /** Of these, how many were not marked as another one. */
-  unmarked: number;
+  /** Of these, the life of the last one that was not marked as another one. */
+  unmarkedIn: number | undefined;
   /** It was there after a restart, or an ACK of it was confirmed. */
   survived: boolean;
   /** When an ACK of it was confirmed, and where. */
@@ -41,8 +41,11 @@ export interface Line {
 }
 
 export interface Rules {
-  /** A second delivery of a message is marked `redelivered`. */
-  readonly marksRedelivered: boolean;
+  /**
+   * A second delivery of a message is marked `redelivered`. `in-one-life`: not after a restart, where what was delivered and
+   * not yet on the disk is gone, and was sent again.
+   */
+  readonly marksRedelivered: 'always' | 'in-one-life' | 'never';
   /** A COMMIT is all or nothing, also when the connection breaks. */
   readonly atomic: boolean;
 }
@@ -87,7 +90,7 @@ export class Books {
       life: this.life,
       outcome: 'open',
       deliveries: 0,
-      unmarked: 0,
+      unmarkedIn: undefined,
       survived: false,
       settled: undefined,
     };
@@ -147,12 +150,19 @@ export class Books {
     const { settled } = sent;
     if (settled !== undefined && (settled.on === line || settled.at < line.born))
       this.problem(`${id} comes back after its ACK was confirmed`);
-    if (!message.redelivered && sent.unmarked++ > 0 && this.#rules.marksRedelivered)
-      this.problem(`${id} comes again, and is not marked so`);
+    if (!message.redelivered) {
+      if (this.#mustBeMarked(sent)) this.problem(`${id} comes again, and is not marked so`);
+      sent.unmarkedIn = this.life;
+    }
     if (this.life > sent.life) sent.survived = true;
     if (sent.deliveries++ > 0) this.#again++;
     else if (sent.outcome === 'confirmed') this.#missing--;
     return sent;
+  }
+
+  #mustBeMarked({ unmarkedIn }: Sent): boolean {
+    if (unmarkedIn === undefined || this.#rules.marksRedelivered === 'never') return false;
+    return this.#rules.marksRedelivered === 'always' || unmarkedIn === this.life;
   }
 
   /** An ACK that the broker confirms, or not. */

@@ -10,9 +10,9 @@ import { FaultProxy, faultPlan, playFaults, random } from 'testkit/fault-proxy';
 import { consume, produce } from './actors.ts';
 import { Books } from './books.ts';
 import type { Report, Settings } from './run.ts';
-import { type MakeStayer, naive, type Stayer } from './stayer.ts';
+import { type MakeStayer, managed, naive, resending, type Stayer } from './stayer.ts';
 
-const STAYERS: Readonly<Record<Settings['stayer'], MakeStayer>> = { naive };
+const STAYERS: Readonly<Record<Settings['stayer'], MakeStayer>> = { managed, naive, resending };
 const CATCH_UP_MS = 30_000;
 const SETTLE_MS = 15_000;
 const EMPTY_MS = 1_000; // a queue from which nothing comes for so long is empty

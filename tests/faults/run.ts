@@ -28,7 +28,8 @@ export interface Settings {
   readonly restarts: number;
   /** Producers, and as many consumers. */
   readonly actors: number;
-  readonly stayer: 'naive';
+  /** Who stays connected: the `Client`, one that sends again what is unknown, or a loop around `connect()`. */
+  readonly stayer: 'managed' | 'resending' | 'naive';
   readonly rules: Rules;
 }
 

@@ -1,6 +1,6 @@
 // What is put to the test: something that stays connected, however often the line breaks.
 
-import { type Connection, type ConnectionOptions, connect, type Message } from '@stompbox/client';
+import { Client, type Connection, type ConnectionOptions, connect, type Message } from '@stompbox/client';
 
 export interface Sending {
   send(destination: string, body: Uint8Array, headers: Readonly<Record<string, string>>): Promise<void>;
@@ -18,6 +18,45 @@ export interface Stayer extends Sending {
 export type MakeStayer = (url: string, options: ConnectionOptions) => Stayer;
 
 const AGAIN_MS = 20;
+const NOT_LATER_MS = 200;
+const GOODBYE_MS = 2_000;
+
+/** What we would have them write. */
+export const managed: MakeStayer = (url, options) => keptBy('fail', url, options);
+
+/** The same, and a send that is unknown goes out once more under the same de-duplication id. */
+export const resending: MakeStayer = (url, options) => keptBy('resend', url, options);
+
+function keptBy(
+  onUnknown: 'fail' | 'resend',
+  url: string,
+  { login = '', passcode = '', ...options }: ConnectionOptions,
+): Stayer {
+  const client = new Client(url, {
+    ...options,
+    outbox: { onUnknown },
+    credentials: { login, passcode },
+    reconnect: { initialMs: AGAIN_MS, maxMs: NOT_LATER_MS },
+  });
+  const work: Promise<void>[] = [];
+
+  async function consume(destination: string, prefetch: number, take: (message: Message) => void): Promise<void> {
+    for await (const message of client.subscribe(destination, { ack: 'client-individual', prefetch })) take(message);
+  }
+
+  return {
+    send: (destination, body, headers) => client.send(destination, body, { headers }),
+    transaction: (work) =>
+      client.transaction((transaction) =>
+        work({ send: (destination, body, headers) => transaction.send(destination, body, { headers }) }),
+      ),
+    consume: (destination, prefetch, take) => void work.push(consume(destination, prefetch, take)),
+    async close() {
+      await client.close({ timeoutMs: GOODBYE_MS });
+      await Promise.all(work);
+    },
+  };
+}
 
 /** What everybody writes first: a plain connection, and a new one when it is lost. Nothing is sent twice. */
 export const naive: MakeStayer = (url, options) => {
@@ -72,7 +111,7 @@ export const naive: MakeStayer = (url, options) => {
     async close() {
       closing.abort();
       await current?.then(
-        (open) => open.disconnect({ timeoutMs: 2_000 }),
+        (open) => open.disconnect({ timeoutMs: GOODBYE_MS }),
         () => {},
       );
       await Promise.all(work);

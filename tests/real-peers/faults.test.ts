@@ -9,8 +9,8 @@ const run = faultRuns();
 
 // RabbitMQ gathers a transaction and does its frames one by one; ActiveMQ marks nothing that was only prefetched.
 const PEERS = [
-  { name: 'RabbitMQ', shared: rabbitMq, startOne: startRabbitMq, rules: { marksRedelivered: true, atomic: false } },
-  { name: 'ActiveMQ', shared: activeMq, startOne: startActiveMq, rules: { marksRedelivered: false, atomic: true } },
+  { name: 'RabbitMQ', shared: rabbitMq, startOne: startRabbitMq, rules: { marksRedelivered: 'always', atomic: false } },
+  { name: 'ActiveMQ', shared: activeMq, startOne: startActiveMq, rules: { marksRedelivered: 'never', atomic: true } },
 ] as const;
 
 for (const { name, shared, startOne, rules } of PEERS) {
@@ -28,7 +28,7 @@ for (const { name, shared, startOne, rules } of PEERS) {
           faults: FAULTS,
           restarts: 1,
           actors: 3,
-          stayer: 'naive',
+          stayer: 'managed',
           rules,
         };
         const report = await run(settings, async () => {
