@@ -86,7 +86,7 @@ test('dialling is told with a URL that holds no secret, and so is its failure', 
   expect(told).toEqual(['dialling ws://broker.test/stomp', 'dialFailed ws://broker.test/stomp']);
 });
 
-describe('named observers', () => {
+describe('P15: many may watch, each under its name', () => {
   test('the same name replaces, at its place; removing twice, or what was replaced, changes nothing', () => {
     const told: string[] = [];
     const hooks = new Hooks();

@@ -13,11 +13,11 @@ const GETTER: TextMapGetter<ReadHeaders> = {
   keys: (headers) => [...headers].map(([name]) => name),
 };
 
-/** The headers with the context put in; what the caller wrote himself stays. */
-export function injected(headers: Readonly<Record<string, unknown>>, context: Context): Record<string, unknown> {
+/** The context as headers; none without a propagator. */
+export function carried(context: Context): Record<string, string> {
   const carrier: Record<string, string> = {};
   propagation.inject(context, carrier);
-  return { ...carrier, ...headers };
+  return carrier;
 }
 
 /** The context that came with a message, and nothing else. */

@@ -4,7 +4,7 @@
 //                └─ ends with the RECEIPT                         └─ ends when the handler has returned
 
 import { type Attributes, context, type Link, ROOT_CONTEXT, SpanKind, type Tracer, trace } from '@opentelemetry/api';
-import { extracted, injected, type ReadHeaders } from './context.ts';
+import { carried, extracted, type ReadHeaders } from './context.ts';
 import { Spans } from './spans.ts';
 
 export interface TelemetryOptions {
@@ -43,7 +43,10 @@ export class Telemetry {
     this.#linked = relation === 'link';
   }
 
-  /** Runs `write` in a PRODUCER span; it gets the options with the context in their headers. */
+  /**
+   * Runs `write` in a PRODUCER span; it gets the options with the context in their headers. What the caller wrote into the
+   * headers himself stays.
+   */
   send<Result>(
     destination: string,
     body: unknown,
@@ -58,8 +61,13 @@ export class Telemetry {
     };
     const described = { operation, kind: SpanKind.PRODUCER, destination, attributes };
     return this.#spans.around(described, context.active(), (inside) =>
-      write({ ...options, headers: injected(options.headers ?? {}, inside) }),
+      write({ ...options, headers: { ...carried(inside), ...options.headers } }),
     );
+  }
+
+  /** The active context as headers, for what no traced verb sends: `message.reply(body, { headers: telemetry.headers() })`. */
+  headers(): Record<string, string> {
+    return carried(context.active());
   }
 
   /** Runs `work` in a CONSUMER span that belongs to whoever sent the message. */
