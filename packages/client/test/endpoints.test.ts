@@ -1,6 +1,7 @@
 // Which endpoint next (P18).
 
-import { formatEndpoint, parseEndpoint } from '@stompbox/transport';
+import { type Endpoint, formatEndpoint, parseEndpoint } from '@stompbox/transport';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Endpoints, type EndpointsOptions } from '../src/endpoints.ts';
 
@@ -156,6 +157,34 @@ test('tryLoopback: 127.0.0.1 is tried before a name of this host (stomp.py try_l
 test('tryLoopback leaves TLS alone, where the name must be proven', () => {
   const list = 'stomp+ssl://localhost:61614 wss://localhost/stomp';
   expect(among(list, { tryLoopback: true }).round()).toBe(list);
+});
+
+test('P18: whatever happened before, a round tries every endpoint exactly once', () => {
+  const options = fc.record({
+    order: fc.constantFrom('listed' as const, 'random' as const, 'priority' as const),
+    preferred: fc.nat(5),
+    preferLocalhost: fc.boolean(),
+    tryLoopback: fc.boolean(),
+  });
+  const events = fc.array(fc.record({ refused: fc.nat(6), isLost: fc.boolean() }), { maxLength: 8 });
+  fc.assert(
+    fc.property(options, fc.integer({ min: 1, max: 1_000_000 }), events, (given, seed, history) => {
+      const { endpoints } = among('a localhost b ws://localhost/x c', given, seed);
+      let lost: Endpoint | undefined;
+      for (const { refused, isLost } of history) {
+        for (let i = 0; i < refused; i++) endpoints.failed(endpoints.next());
+        const endpoint = endpoints.next();
+        endpoints.succeeded(endpoint);
+        expect(endpoints.roundDone).toBe(true);
+        if (isLost) endpoints.failed(endpoint);
+        lost = isLost ? endpoint : undefined;
+      }
+      const round = endpoints.all.map(() => endpoints.next());
+      expect(endpoints.roundDone).toBe(true);
+      expect(new Set(round)).toEqual(new Set(endpoints.all));
+      if (lost !== undefined) expect(round.at(-1)).toBe(lost);
+    }),
+  );
 });
 
 test('an unknown order is refused by name', () => {

@@ -2,6 +2,7 @@
 
 import { UsageError } from '@stompbox/protocol';
 import { formatEndpoint, parseEndpoint } from '@stompbox/transport';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { readEndpoints, type Where } from '../src/read-endpoints.ts';
 
@@ -109,4 +110,35 @@ test('a refusal never repeats a password', () => {
       expect.not.objectContaining({ message: expect.stringContaining('s3cret') }),
     );
   }
+});
+
+test('fuzz: whatever is written is read or refused with a UsageError, never anything else', () => {
+  const part = fc.constantFrom(
+    'failover:',
+    '//',
+    '(',
+    ')',
+    ',',
+    '?',
+    '&',
+    '=',
+    '%',
+    'tcp://a',
+    'wss://b:1/x?y',
+    '[::1]',
+    'randomize',
+    'timeout',
+    '-1',
+    'true',
+  );
+  fc.assert(
+    fc.property(fc.array(fc.oneof(part, fc.string({ maxLength: 3 })), { maxLength: 12 }), (parts) => {
+      try {
+        expect(readEndpoints(`failover:${parts.join('')}`).endpoints.length).toBeGreaterThan(0);
+      } catch (error) {
+        expect(error).toBeInstanceOf(UsageError);
+      }
+    }),
+    { numRuns: 2_000 },
+  );
 });
