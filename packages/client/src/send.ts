@@ -1,6 +1,6 @@
 // A destination, a body and options -> a SEND frame.
 
-import { type Frame, frame } from '@stompbox/protocol';
+import { type EncoderOptions, type Frame, frame } from '@stompbox/protocol';
 import { type Body, contentOf, isSource, typeOf } from './body.ts';
 import type { WaitOptions } from './inbox.ts';
 
@@ -20,6 +20,11 @@ export interface SendOptions extends WaitOptions {
    * takes more, which is the producer's back-pressure. In a transaction it is always false: COMMIT confirms (R-05).
    */
   readonly confirm?: boolean | undefined;
+  /**
+   * Whether to say how long the body is: always, or only where it holds NUL or is no UTF-8, which is how ActiveMQ and Artemis
+   * tell text from octets (C-56). As `leniency.contentLength` says unless given; always when it does not either.
+   */
+  readonly announceLength?: EncoderOptions['contentLength'];
   /** The id of an open transaction of this connection. `connection.begin()` gives more comfort. */
   readonly transaction?: string | undefined;
   /** How long to wait for the RECEIPT, from when the frame is written. `receiptTimeoutMs` unless given; 0 is for ever. */

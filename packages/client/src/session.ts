@@ -1,6 +1,6 @@
 // One connection of a client, in the words of its broker: portable options -> headers.
 
-import type { Body } from './body.ts';
+import { type Body, isSource } from './body.ts';
 import type { Connection } from './connection.ts';
 import { OutboxError } from './errors.ts';
 import type { Attempt, OutboxSendOptions, Outlet } from './outbox.ts';
@@ -61,10 +61,12 @@ export class Session implements Outlet {
     if (!answers && options.confirm === true) {
       throw new UnsupportedByBroker('confirm', this.profile.name, 'it answers no receipts; leave confirm out');
     }
+    const as = options.as ?? (isOctets(body) ? 'bytes' : 'text'); // P8: a JMS consumer gets a TextMessage of what is text here
     const words = this.#words(options, attempt);
     return this.connection.send(destination, body, {
       ...options,
       ...(answers ? {} : { confirm: false }),
+      ...(this.profile.omitsContentLength(as) ? { announceLength: 'whenNeeded' } : {}),
       headers: { ...words, ...headers, ...options.headers },
     });
   }
@@ -110,4 +112,8 @@ export class Session implements Outlet {
       Date.now(),
     );
   }
+}
+
+function isOctets(body: Body): boolean {
+  return body instanceof Uint8Array || isSource(body);
 }

@@ -32,6 +32,8 @@ export interface Voice {
   readonly receiptTimeoutMs: number;
 }
 
+type SayOptions = WaitOptions & Pick<SendOptions, 'announceLength'>;
+
 export class Speaker {
   readonly #session: ClientSession;
   readonly #writer: Writer;
@@ -55,14 +57,14 @@ export class Speaker {
   }
 
   /** Writes the frame now, or behind the body that is being streamed. `receipt` is waited for; `about` is for its TimeoutError. */
-  say(said: Frame, receipt: string | undefined, options: WaitOptions, about: string): Promise<void> {
+  say(said: Frame, receipt: string | undefined, options: SayOptions, about: string): Promise<void> {
     if (this.#streams.underWay) {
       const later = this.#streams.behind(options.signal, () => this.say(said, receipt, options, about));
       if (receipt === undefined) later.catch(() => {}); // as Writer.ready: who does not listen is not told
       return later;
     }
     const written = this.#hooks.leaving(said);
-    this.#session.send(written);
+    this.#session.send(written, options.announceLength);
     this.#said(written);
     return receipt === undefined
       ? this.#writer.ready()

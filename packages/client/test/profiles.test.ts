@@ -147,9 +147,9 @@ const ROWS: readonly Row<unknown>[] = [
     },
   ],
   [
-    'binary or text for JMS peers, by a header',
+    'binary or text for JMS peers, by no header of its own',
     sends({ as: 'text' }),
-    { ...same<unknown>(P), activemq: { ...P, 'amq-msg-type': 'text' }, spring: {}, generic: {} },
+    { ...same<unknown>(P), spring: {}, generic: {} },
   ],
   [
     'binary or text for JMS peers, by content-length',
@@ -158,7 +158,7 @@ const ROWS: readonly Row<unknown>[] = [
       profile.omitsContentLength('bytes'),
       profile.omitsContentLength(undefined),
     ],
-    { ...same<unknown>([false, false, false]), artemis: [true, false, false] },
+    { ...same<unknown>([false, false, false]), activemq: [true, false, false], artemis: [true, false, false] },
   ],
   [
     'prefetch',

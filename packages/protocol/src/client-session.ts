@@ -4,6 +4,7 @@
 // UsageError is thrown to the caller and nothing was sent. What the server got wrong
 // is the event `fault`, and the session is over.
 
+import type { EncoderOptions } from './encoder.ts';
 import { ProtocolError, quote, UsageError } from './errors.ts';
 import { ACK_MODES, type AckMode, type Command, type Frame, frame } from './frame.ts';
 import {
@@ -123,15 +124,16 @@ export class ClientSession extends Session {
   /**
    * Writes a frame and enters it in the books. Throws UsageError, and then nothing was written: where this role or state
    * may not say it, where a header is missing that its version needs, or where the books speak against it.
+   * `contentLength` is that of the encoder's options, for this frame.
    */
-  send(frame: Frame): void {
-    this.#send(frame, undefined);
+  send(frame: Frame, contentLength?: EncoderOptions['contentLength']): void {
+    this.#send(frame, undefined, contentLength);
   }
 
-  #send(frame: Frame, settled: OwedMessage | undefined): void {
+  #send(frame: Frame, settled: OwedMessage | undefined, contentLength?: EncoderOptions['contentLength']): void {
     const state = this.#enter(frame);
     const owed = settled ?? (frame.is('ACK') || frame.is('NACK') ? this.#owed(frame) : undefined);
-    this.encoder.frame(frame);
+    this.encoder.frame(frame, contentLength);
     this.#book(frame, owed);
     this.current = state;
   }

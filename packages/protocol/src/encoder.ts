@@ -106,11 +106,11 @@ export class Encoder {
     return parts;
   }
 
-  /** A whole frame. Throws UsageError and writes nothing where this version cannot say it. */
-  frame(frame: Frame): void {
+  /** A whole frame; `contentLength` as in the options. Throws UsageError and writes nothing where this version cannot say it. */
+  frame(frame: Frame, contentLength: EncoderOptions['contentLength'] = this.#options.contentLength): void {
     const before = this.length;
     try {
-      this.#head(frame.command, frame.headers, this.#announced(frame));
+      this.#head(frame.command, frame.headers, this.#announced(frame, contentLength));
       this.bytes(frame.body);
       this.byte(0);
     } catch (error) {
@@ -242,12 +242,12 @@ export class Encoder {
     this.byte(LF);
   }
 
-  #announced(frame: Frame): number | undefined {
+  #announced(frame: Frame, contentLength: EncoderOptions['contentLength']): number | undefined {
     const { body } = frame;
     if (body.length > 0 && !mayHaveBody(frame.command))
       throw new UsageError('bad-body', `a ${frame.command} frame has no body (C-61)`);
     if (body.length === 0) return frame.headers.has('content-length') ? 0 : undefined;
-    if (this.#options.contentLength === 'whenNeeded' && !body.includes(0) && isUtf8(body)) return undefined;
+    if (contentLength === 'whenNeeded' && !body.includes(0) && isUtf8(body)) return undefined;
     return body.length;
   }
 

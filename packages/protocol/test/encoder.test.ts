@@ -259,6 +259,14 @@ describe('content-length', () => {
   ])('C-56: whenNeeded, %j', (body, expected) => {
     expect(written('SEND', [], { contentLength: 'whenNeeded' }, body)).toBe(expected);
   });
+  test('C-56: whenNeeded can be asked for a single frame', () => {
+    const encoder = new Encoder({ version: '1.2' });
+    encoder.frame(frame('SEND', [], 'a'), 'whenNeeded');
+    encoder.frame(frame('SEND', [], 'b'));
+    encoder.frame(frame('SEND', [], '\0'), 'whenNeeded');
+    expect(latin1(encoder.take())).toBe('SEND\n\na\0SEND\ncontent-length:1\n\nb\0SEND\ncontent-length:1\n\n\0\0');
+  });
+
   test('C-56: whenNeeded, a body that is no UTF-8', () => {
     const bytes = encode(frame('SEND', [], Uint8Array.of(0xff)), { contentLength: 'whenNeeded' });
     expect(latin1(bytes)).toBe('SEND\ncontent-length:1\n\n\xff\0');

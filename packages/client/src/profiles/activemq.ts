@@ -1,6 +1,6 @@
 // ActiveMQ Classic (conformance 6.2 and 6.6), Amazon MQ's too.
 
-import { expires, never, profile } from './dialect.ts';
+import { expires, never, nothing, profile } from './dialect.ts';
 import type { Profile } from './profile.ts';
 
 export const activemq: Profile = profile({
@@ -14,7 +14,7 @@ export const activemq: Profile = profile({
     deliverAfterMs: 'AMQ_SCHEDULED_DELAY',
     priority: 'priority',
     group: 'JMSXGroupID',
-    as: 'amq-msg-type',
+    as: nothing, // see textWithoutLength; amq-msg-type would reach the consumer
   },
   subscribe: {
     prefetch: 'activemq.prefetchSize',
@@ -26,6 +26,7 @@ export const activemq: Profile = profile({
   needsClientId: true,
   forget: (name) => [{}, { 'activemq.subscriptionName': name }],
   requeue: never,
+  textWithoutLength: true,
   instead: {
     requeue: 'a NACK is final; send it again',
     name: 'it cannot hold , or ?',
