@@ -14,7 +14,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ensure, Failure, root } from './ensure.mjs';
 
-const NAMES = ['codec', 'broker', 'durable', 'capacity'];
+const NAMES = ['codec', 'client', 'broker', 'durable', 'capacity'];
 const README = join(root, 'bench/README.md');
 const TABLES = /(?<=<!-- tables -->\n).*(?=<!-- \/tables -->)/s;
 

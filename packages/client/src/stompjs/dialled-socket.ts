@@ -2,7 +2,6 @@
 // URLs that no WebSocket reaches (stomp:, stomp+ssl:).
 
 import type { Channel, ChannelEnd } from '@stompbox/transport';
-import { dial } from '@stompbox/transport/dial';
 import {
   type IStompSocket,
   type IStompSocketMessageEvent,
@@ -32,7 +31,7 @@ class DialledSocket implements IStompSocket {
 
   constructor(url: string, protocols: readonly string[]) {
     this.url = url;
-    void this.#open(dial(url, { timeoutMs: 0, signal: this.#dialling.signal, webSocket: { protocols } }));
+    void this.#open(this.#dial(protocols));
   }
 
   send(data: string | Uint8Array<ArrayBuffer>): void {
@@ -49,6 +48,12 @@ class DialledSocket implements IStompSocket {
   terminate(): void {
     this.close();
     this.#channel?.destroy();
+  }
+
+  // Loaded by those who need it, so that browsers do not.
+  async #dial(protocols: readonly string[]): Promise<Channel> {
+    const { dial } = await import('@stompbox/transport/dial');
+    return await dial(this.url, { timeoutMs: 0, signal: this.#dialling.signal, webSocket: { protocols } });
   }
 
   async #open(dialling: Promise<Channel>): Promise<void> {
