@@ -132,6 +132,7 @@ export class Outbox {
   readonly #waiting: Entry[] = [];
   readonly #flushes = new Set<Flush>();
   #outlet: Outlet | undefined;
+  #recovered: Promise<void> = Promise.resolve();
   #count = 0;
   #bytes = 0;
   #calls = 0;
@@ -149,15 +150,19 @@ export class Outbox {
     return { messages: this.#count, bytes: this.#bytes };
   }
 
-  /** Takes over what an earlier process left in the store. Their outcomes are nobody's: `failed` hears of those that fail. */
-  async recover(failed: (error: unknown) => void): Promise<void> {
-    for (const { key, destination, body, options } of (await this.#settings.store?.load()) ?? []) {
-      const entry = this.#entry(destination, body, options, key);
-      entry.attempt = 2; // nobody knows whether it was written
-      this.#count++;
-      this.#bytes += entry.bytes;
-      this.#kept(entry).catch(failed);
-    }
+  /** Takes over what an earlier process left in the store, ahead of everything new. `failed` hears of what comes to nothing. */
+  recover(failed: (error: unknown) => void): void {
+    const { store } = this.#settings;
+    if (store === undefined) return;
+    this.#recovered = store.load().then((left) => {
+      for (const [at, { key, destination, body, options }] of left.entries()) {
+        const entry = this.#entry(at - left.length, destination, body, options, key); // before all that were called here
+        entry.attempt = 2; // nobody knows whether it was written
+        this.#count++;
+        this.#bytes += entry.bytes;
+        this.#kept(entry).catch(failed);
+      }
+    }, failed);
   }
 
   send(destination: To, body: Body, options: OutboxSendOptions): Promise<void> {
@@ -167,9 +172,10 @@ export class Outbox {
     const policy = this.#outlet?.isOpen ? 'queue' : (options.offline ?? this.#settings.offline);
     if (policy !== 'queue') return this.#refuse(destination, policy);
     try {
+      const order = this.#calls++;
       const entry = isJson(body)
-        ? this.#entry(destination, contentOf(body), { contentType: typeOf(body), ...options })
-        : this.#entry(destination, body, options);
+        ? this.#entry(order, destination, contentOf(body), { contentType: typeOf(body), ...options })
+        : this.#entry(order, destination, body, options);
       this.#makeRoom(entry);
       this.#count++;
       this.#bytes += entry.bytes;
@@ -218,8 +224,7 @@ export class Outbox {
 
   // ----------------------------------------------------------------------------------------------------------- one send
 
-  #entry(destination: To, body: Body, options: OutboxSendOptions, key?: string): Entry {
-    const order = this.#calls++;
+  #entry(order: number, destination: To, body: Body, options: OutboxSendOptions, key?: string): Entry {
     return {
       order,
       key: key ?? `${this.#name}-${order}`,
@@ -327,6 +332,7 @@ export class Outbox {
       if (isSource(body)) throw new UsageError('bad-body', 'a stream cannot be kept in an outbox store');
       const { signal: _, headers, ...plain } = options;
       const stored = { ...plain, ...(headers === undefined ? {} : { headers: computed(headers) }) };
+      await this.#recovered;
       await this.#settings.store?.put({ key, destination, body: contentOf(body), options: stored });
     } catch (error) {
       this.#done(entry);

@@ -247,7 +247,7 @@ export class Publisher implements AsyncDisposable {
   /** @internal */
   protected start(): void {
     if (this.#supervisor.state !== 'idle' || this.#closing !== undefined) return;
-    this.#outbox.recover((error) => this.hooks.failed(error)).catch((error: unknown) => this.hooks.failed(error));
+    this.#outbox.recover((error) => this.hooks.failed(error));
     this.#supervisor.start();
   }
 

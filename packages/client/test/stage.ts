@@ -107,3 +107,12 @@ export async function failure(promise: Promise<unknown>): Promise<unknown> {
   }
   throw new Error('it did not fail');
 }
+
+/** Something to wait for that ends when the test says so. */
+export function hold(): { wait(): Promise<void>; release(): void } {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { wait: () => held, release };
+}

@@ -10,7 +10,7 @@ import {
 } from '@stompbox/client';
 import { settled } from 'testkit';
 import { describe, expect, test } from 'vitest';
-import { failure, stage } from './stage.ts';
+import { failure, hold, stage } from './stage.ts';
 
 const commands = (peer: { frames: readonly { command: string }[] }): string[] => peer.frames.map((f) => f.command);
 
@@ -86,15 +86,15 @@ describe('a client', () => {
 
   test('never takes an ACK to another connection, and reports it as stale (P14, A-08)', async () => {
     const { client, clock, enter, statuses } = stage();
-    let finish = (): void => {};
-    client.subscribe('/queue/a', () => new Promise<void>((resolve) => void (finish = resolve)), { id: 'a' });
+    const held = hold();
+    client.subscribe('/queue/a', () => held.wait(), { id: 'a' });
     const first = await enter();
     first.peer.deliver('a', 'slow');
     await settled();
     first.cut('reset');
     await clock.advance(1_000);
     const second = await enter();
-    finish();
+    held.release();
     await settled();
     expect(commands(second.peer)).toEqual(['CONNECT', 'SUBSCRIBE']);
     expect(statuses).toContainEqual(expect.objectContaining({ type: 'stale-settle', destination: '/queue/a' }));
@@ -286,15 +286,15 @@ describe('connecting', () => {
     const { client, clock, enter } = stage({
       credentials: () => ({ login: 'app', passcode: `t${++tokens}`, expiresInMs: 100_000 }),
     });
-    let release = (): void => {};
-    client.subscribe('/queue/a', () => new Promise<void>((resolve) => void (release = resolve)), { id: 'a' });
+    const held = hold();
+    client.subscribe('/queue/a', () => held.wait(), { id: 'a' });
     const first = await enter();
     first.peer.deliver('a', 'in hand');
     await clock.advance(80_000);
     const second = await enter();
     expect(second.peer.frames[0]?.headers.get('passcode')).toBe('t2');
     expect(commands(first.peer)).not.toContain('DISCONNECT');
-    release();
+    held.release();
     await settled();
     await settled();
     expect(commands(first.peer)).toEqual(['CONNECT', 'SUBSCRIBE', 'ACK', 'DISCONNECT']);
@@ -325,15 +325,15 @@ describe('close', () => {
 
   test('lets handlers finish and settle first, then says DISCONNECT (P-09)', async () => {
     const { client, enter } = stage();
-    let finish = (): void => {};
-    client.subscribe('/queue/a', () => new Promise<void>((resolve) => void (finish = resolve)), { id: 'a' });
+    const held = hold();
+    client.subscribe('/queue/a', () => held.wait(), { id: 'a' });
     const { peer } = await enter();
     peer.deliver('a', 'x');
     await settled();
     const closing = client.close();
     await settled();
     expect(commands(peer)).toEqual(['CONNECT', 'SUBSCRIBE']);
-    finish();
+    held.release();
     await closing;
     expect(commands(peer)).toEqual(['CONNECT', 'SUBSCRIBE', 'ACK', 'UNSUBSCRIBE', 'DISCONNECT']);
   });
