@@ -18,17 +18,24 @@ import type { Connection } from './connection.ts';
 import { BrokerError, ConnectionLost, SubscriptionRefused, sayError, UsageError } from './errors.ts';
 import { Intent, type IntentOptions } from './intent.ts';
 import type { Message } from './message.ts';
-import { nameOf, type PortableSubscribe, type To, UnsupportedByBroker } from './profiles/index.ts';
+import { nameOf, type PortableSubscribe, type ProfileName, type To, UnsupportedByBroker } from './profiles/index.ts';
 import { Publisher } from './publisher.ts';
 import { FAILURE, type RequestManyOptions, type RequestOptions, Requests } from './request.ts';
 import type { Session } from './session.ts';
 import { Shared } from './shared.ts';
+import type { HeadersFor, WithHeaders } from './typed-headers.ts';
 
-export interface ClientSubscribeOptions extends PortableSubscribe, ReadOptions {
+/** `Broker` and `Own` say which headers there are: see HeadersFor. */
+export interface ClientSubscribeOptions<Broker extends ProfileName = 'generic', Own extends string = never>
+  extends PortableSubscribe,
+    ReadOptions {
   /** Unique in the client; one is made unless given. */
   readonly id?: string | undefined;
   /** More headers for SUBSCRIBE, or a function asked for them on each connection. */
-  readonly headers?: IntentOptions['headers'];
+  readonly headers?:
+    | HeadersFor<Broker, 'SUBSCRIBE', Own>
+    | (() => HeadersFor<Broker, 'SUBSCRIBE', Own> | PromiseLike<HeadersFor<Broker, 'SUBSCRIBE', Own>>)
+    | undefined;
   /**
    * All subscriptions of this client to one destination that say so get every message, over one subscription at the broker,
    * which the first of them described. In `auto` mode; the slowest reader decides.
@@ -38,7 +45,7 @@ export interface ClientSubscribeOptions extends PortableSubscribe, ReadOptions {
 
 const MAX_QUARANTINE_MS = 300_000;
 
-export class Client extends Publisher {
+export class Client<Broker extends ProfileName = 'generic', Own extends string = never> extends Publisher<Broker, Own> {
   /** Those who read, and what they read from; several may share one. */
   readonly #intents = new Map<ClientSubscription, Intent>();
   readonly #shares = new Map<string, { readonly intent: Intent; readonly shared: Shared }>();
@@ -62,7 +69,8 @@ export class Client extends Publisher {
     this.#requests = new Requests({
       clock: this.settings.clock,
       session: (options) => this.session(options),
-      listen: (destination, handler, headers) => this.subscribe(destination, handler, { ack: 'auto', headers }),
+      listen: (destination, handler, headers) =>
+        (this as Client).subscribe(destination, handler, { ack: 'auto', headers }), // in headers of ours, not the caller's
     });
   }
 
@@ -70,11 +78,11 @@ export class Client extends Publisher {
    * Subscribes, now and on every connection to come. Read messages with `for await`, `next()` or a handler, which settles them:
    * ACK when it returns, NACK when it throws. Throws UsageError, or ConnectionLost `closed`.
    */
-  subscribe<T = unknown>(destination: To, options?: ClientSubscribeOptions): ClientSubscription<T>;
+  subscribe<T = unknown>(destination: To, options?: ClientSubscribeOptions<Broker, Own>): ClientSubscription<T>;
   subscribe<T = unknown>(
     destination: To,
     handler: ClientHandler<T>,
-    options?: ClientSubscribeOptions,
+    options?: ClientSubscribeOptions<Broker, Own>,
   ): ClientSubscription<T>;
   subscribe<T = unknown>(
     destination: To,
@@ -103,6 +111,11 @@ export class Client extends Publisher {
    * TimeoutError, RequestRefused (the responder says it failed), ConnectionLost (`unknown`: it may have been asked),
    * UsageError, UnsupportedByBroker or the signal's reason.
    */
+  request<T = unknown>(
+    destination: To,
+    body?: Body,
+    options?: WithHeaders<RequestOptions, Broker, Own>,
+  ): Promise<Message<T>>;
   request<T = unknown>(destination: To, body?: Body, options: RequestOptions = {}): Promise<Message<T>> {
     return this.#requests.one<T>(destination, body, options);
   }
@@ -111,6 +124,11 @@ export class Client extends Publisher {
    * Asks everybody who hears it: answers as they come, until `max`, until none came for `quietMs`, or until `timeoutMs` is over,
    * which is a TimeoutError only if there was none.
    */
+  requestMany<T = unknown>(
+    destination: To,
+    body?: Body,
+    options?: WithHeaders<RequestManyOptions, Broker, Own>,
+  ): AsyncGenerator<Message<T>, void, undefined>;
   requestMany<T = unknown>(
     destination: To,
     body?: Body,
@@ -127,7 +145,7 @@ export class Client extends Publisher {
   respond<T = unknown>(
     destination: To,
     answer: (message: Message<T>) => Body | PromiseLike<Body>,
-    options: ClientSubscribeOptions = {},
+    options: ClientSubscribeOptions<Broker, Own> = {},
   ): ClientSubscription<T> {
     const handler = async (message: Message<T>): Promise<void> => {
       let body: Body;
@@ -293,7 +311,7 @@ export class Client extends Publisher {
 
   #deadLetter(destination: string, message: Message, error: unknown, attempts: number): Promise<void> {
     const { contentType, headers } = message;
-    return this.send(destination, message.bytes, {
+    return (this as Client).send(destination, message.bytes, {
       contentType,
       headers: {
         ...userHeaders(headers),

@@ -67,15 +67,20 @@ export { OUTBOX_OPTIONS, type OutboxOptions, type OutboxStore, type StoredSend }
 export { POOL_OPTIONS, Pool, type PoolOptions } from './pool.ts';
 export {
   detectProfile,
+  type HeaderRecord,
   type MessageAttributes,
   messageAttributes,
   type PortableDestination,
+  type PortableOption,
   type PortableSend,
   type PortableSubscribe,
   PROFILES,
   type Profile,
   type ProfileName,
   queue,
+  type ReplyAddress,
+  type Resolved,
+  type SubscribeContext,
   type To,
   topic,
   UnsupportedByBroker,
@@ -95,5 +100,6 @@ export {
   type UnsubscribeOptions,
 } from './subscription.ts';
 export { Transaction, type TransactionSendOptions, type TransactionSettleOptions } from './transaction.ts';
+export type { HeaderCommand, HeadersFor, KnownHeaders, WithHeaders } from './typed-headers.ts';
 export { type WatchOptions, watchForSleep } from './wake.ts'; // we were away
 export { workerClock } from './worker-clock.ts';

@@ -33,15 +33,21 @@ import { onAbort } from './signal.ts';
 import { type ClientState, type Status, StatusFeed } from './status.ts';
 import { Supervisor } from './supervisor.ts';
 import { inTransaction } from './transaction.ts';
+import type { WithHeaders } from './typed-headers.ts';
 import { Vigil } from './vigil.ts';
 
-export type ClientSendOptions = OutboxSendOptions;
+/** `Broker` and `Own` say which headers there are: see HeadersFor. */
+export type ClientSendOptions<Broker extends ProfileName = 'generic', Own extends string = never> = WithHeaders<
+  OutboxSendOptions,
+  Broker,
+  Own
+>;
 
 /** One of `sendAll`. */
-export interface Outgoing {
+export interface Outgoing<Broker extends ProfileName = 'generic', Own extends string = never> {
   readonly destination: To;
   readonly body?: Body;
-  readonly options?: ClientSendOptions | undefined;
+  readonly options?: ClientSendOptions<Broker, Own> | undefined;
 }
 
 export interface CloseOptions {
@@ -59,9 +65,13 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-const NO_OPTIONS: ClientSendOptions = {};
+const NO_OPTIONS: OutboxSendOptions = {};
 
-export class Publisher implements AsyncDisposable {
+/**
+ * Sends. `Publisher<'rabbitmq'>` takes no header that RabbitMQ does not know; `Publisher<'rabbitmq', 'tenant'>` takes that one
+ * besides.
+ */
+export class Publisher<Broker extends ProfileName = 'generic', Own extends string = never> implements AsyncDisposable {
   /** @internal */
   protected readonly settings: ClientSettings;
   /** @internal */
@@ -190,13 +200,14 @@ export class Publisher implements AsyncDisposable {
    *
    * and with UsageError, or the signal's reason.
    */
-  send(destination: To, body?: Body, options: ClientSendOptions = NO_OPTIONS): Promise<void> {
+  send(destination: To, body?: Body, options?: ClientSendOptions<Broker, Own>): Promise<void>;
+  send(destination: To, body?: Body, options: OutboxSendOptions = NO_OPTIONS): Promise<void> {
     this.start();
     return this.#outbox.send(destination, body, options);
   }
 
   /** Several, in order; answers what became of each. */
-  sendAll(messages: Iterable<Outgoing>): Promise<PromiseSettledResult<void>[]> {
+  sendAll(messages: Iterable<Outgoing<Broker, Own>>): Promise<PromiseSettledResult<void>[]> {
     return Promise.allSettled(
       [...messages].map(({ destination, body, options }) => this.send(destination, body, options)),
     );

@@ -175,6 +175,11 @@ export type HeadersFor<
     : Valued<KnownHeaders[Profile][Of], Of> & { readonly [Name in Own]?: ValueOf<Of> }
   : AnyHeaders<Of>;
 
+/** Options of something that sends, with the headers of that broker. */
+export type WithHeaders<Options, Broker extends ProfileName, Own extends string> = Omit<Options, 'headers'> & {
+  readonly headers?: HeadersFor<Broker, 'SEND', Own> | undefined;
+};
+
 type ValueOf<Of extends HeaderCommand> = Of extends 'SEND' ? OrFunction<HeaderValue> : string;
 type AnyHeaders<Of extends HeaderCommand> = Readonly<Record<string, ValueOf<Of>>>;
 type Valued<Known, Of extends HeaderCommand> = {

@@ -1,9 +1,14 @@
 // A wrong header for a known broker does not compile. The compiler is the test (`npm run check`); at run time there is nothing to see.
 
+import {
+  Client,
+  type ClientSendOptions,
+  type HeaderCommand,
+  type HeadersFor,
+  type ProfileName,
+} from '@stompbox/client';
 import { expect, expectTypeOf, test } from 'vitest';
-import type { ProfileName } from '../src/profiles/index.ts';
 import type { SendHeaders } from '../src/send.ts';
-import type { HeaderCommand, HeadersFor } from '../src/typed-headers.ts';
 
 type Send<P extends ProfileName, Own extends string = never> = (headers: HeadersFor<P, 'SEND', Own>) => void;
 const take = (): void => {};
@@ -96,4 +101,36 @@ test('what is typed can be given to a plain connection', () => {
   expectTypeOf<HeadersFor<'stompbox', 'SEND'>>().toExtend<SendHeaders>();
   expectTypeOf<HeadersFor<'activemq', Exclude<HeaderCommand, 'SEND'>>>().toExtend<Readonly<Record<string, string>>>();
   expectTypeOf<HeadersFor<'generic', 'SEND'>>().toEqualTypeOf<SendHeaders>();
+});
+
+test('a client of a known broker takes its headers, in every verb', () => {
+  const verbs = (client: Client<'rabbitmq', 'tenant'>): void => {
+    void client.send('/queue/a', 'body', {
+      persistent: true,
+      headers: { expiration: 5, tenant: 'a', 'app-id': () => 'me' },
+    });
+    // @ts-expect-error persistent
+    void client.send('/queue/a', 'body', { headers: { persistant: true } });
+    // @ts-expect-error that is an option of ActiveMQ
+    void client.sendAll([{ destination: '/queue/a', options: { headers: { JMSXGroupID: 'g' } } }]);
+    client.subscribe('/queue/a', { prefetch: 1, headers: { 'x-queue-type': 'quorum' } });
+    // @ts-expect-error RabbitMQ ignores selectors (6.1)
+    client.subscribe('/queue/a', { headers: { selector: 'a = 1' } });
+    // @ts-expect-error x-queue-type, also when it is computed
+    client.subscribe('/queue/a', () => {}, { headers: () => ({ 'x-queue-typ': 'quorum' }) });
+    // @ts-expect-error tenant
+    void client.request('/queue/a', 'body', { headers: { tenent: 'a' } });
+  };
+  expect(verbs).toBeTypeOf('function');
+});
+
+test('a client of no known broker takes any header', () => {
+  const verbs = (client: Client): void => {
+    void client.send('/queue/a', 'body', { headers: { whatever: 1, computed: () => 'now' } });
+    client.subscribe('/queue/a', { headers: { whatever: 'a' } });
+    void client.request('/queue/a', 'body', { headers: { whatever: true } });
+  };
+  expect(verbs).toBeTypeOf('function');
+  expectTypeOf<Client<'rabbitmq', 'tenant'>>().toExtend<Client>();
+  expectTypeOf<ClientSendOptions['headers']>().toEqualTypeOf<SendHeaders | undefined>();
 });
