@@ -117,7 +117,8 @@ describe.each(['stomp+ssl', 'wss'])('%s', (scheme) => {
       await expect(refused).rejects.toThrow('its certificate was refused: not on the list');
     }
     await expect(talk(url, { ca, check: () => cause })).rejects.toMatchObject({ cause });
-    expect(accepted.map((owner) => owner.received)).toEqual(accepted.map(() => 0));
+    if (scheme === 'wss') expect(accepted).toHaveLength(0); // not even the upgrade, which may hold a token
+    for (const owner of accepted) expect(owner.received).toBe(0);
   });
 
   test('a check comes after the others unless they are off; then it can pin a certificate', async () => {
