@@ -20,7 +20,7 @@ import { join, posix } from 'node:path';
 const PACKAGES = {
   protocol: { imports: [], uses: [], web: 'all' },
   transport: { imports: [], uses: ['ws'], web: ['index.ts', 'websocket.ts', 'dial-browser.ts'] },
-  client: { imports: ['protocol', 'transport'], uses: [], web: 'all', node: ['diagnostics.ts'] },
+  client: { imports: ['protocol', 'transport'], uses: [], web: 'all', node: ['diagnostics.ts', 'outbox-file.ts'] },
   opentelemetry: {
     imports: [],
     uses: ['@opentelemetry/api'],

@@ -132,7 +132,7 @@ export class Outbox {
   readonly #waiting: Entry[] = [];
   readonly #flushes = new Set<Flush>();
   #outlet: Outlet | undefined;
-  #recovered: Promise<void> = Promise.resolve();
+  #stored: Promise<void> = Promise.resolve(); // what the store was asked for before: one after another, in order
   #count = 0;
   #bytes = 0;
   #calls = 0;
@@ -154,7 +154,7 @@ export class Outbox {
   recover(failed: (error: unknown) => void): void {
     const { store } = this.#settings;
     if (store === undefined) return;
-    this.#recovered = store.load().then((left) => {
+    this.#stored = store.load().then((left) => {
       for (const [at, { key, destination, body, options }] of left.entries()) {
         const entry = this.#entry(at - left.length, destination, body, options, key); // before all that were called here
         entry.attempt = 2; // nobody knows whether it was written
@@ -331,9 +331,11 @@ export class Outbox {
     try {
       if (isSource(body)) throw new UsageError('bad-body', 'a stream cannot be kept in an outbox store');
       const { signal: _, headers, ...plain } = options;
-      const stored = { ...plain, ...(headers === undefined ? {} : { headers: computed(headers) }) };
-      await this.#recovered;
-      await this.#settings.store?.put({ key, destination, body: contentOf(body), options: stored });
+      const kept = { ...plain, ...(headers === undefined ? {} : { headers: computed(headers) }) };
+      const put = { key, destination, body: contentOf(body), options: kept };
+      const stored = this.#stored.then(() => this.#settings.store?.put(put));
+      this.#stored = stored.catch(() => {}); // the next one has its own try
+      await stored;
     } catch (error) {
       this.#done(entry);
       throw error;
