@@ -10,7 +10,7 @@ import { type ClientCommand, type Command, Frame, mayHaveBody, quote, UsageError
 
 /**
  * Sees every frame of a connection and may answer another one in its place; undefined leaves it as it is. Synchronous, and
- * shown the real thing: secrets are not masked.
+ * shown the real thing: secrets are not masked. Only the NACK that gives back what nobody here asked for (S-13) passes by.
  *
  * Command and the headers in KEPT must stay; destination, body and all else may change. A UsageError says what was wrong with
  * an answer, and counts like a throw.

@@ -4,7 +4,7 @@ import { Hooks, type Interceptor, KEPT } from '@stompbox/client';
 import { Frame, frame, Headers } from '@stompbox/protocol';
 import { settled } from 'testkit';
 import { describe, expect, test } from 'vitest';
-import { failure, table } from './support.ts';
+import { failure, laid, table } from './support.ts';
 
 /** The frame with one more header, or another value for it. */
 function having(given: Frame, name: string, value: string, body = given.body): Frame {
@@ -150,7 +150,6 @@ describe('thrown in outgoing', () => {
   test('fails connecting with what was thrown', async () => {
     const hooks = new Hooks();
     hooks.use('no', refusing('CONNECT'));
-    const { laid } = await import('./support.ts');
     expect(await failure(laid({ options: { hooks } }).connecting)).toBe(thrown);
   });
 
@@ -243,6 +242,46 @@ describe('what may not be', () => {
     expect([message.text(), message.headers.get('mark'), message.headers.get('ack')]).toEqual(['x', '1', undefined]);
     expect(errors).toEqual([expect.objectContaining({ code: 'bad-header' }), thrown]);
   });
+});
+
+test('raw frames and messages of nobody are rewritten as well', async () => {
+  const unhandled: (string | undefined)[] = [];
+  const { connection, peer } = await table({ onUnhandled: ({ headers }) => unhandled.push(headers.get('mark')) });
+  connection.use('mark', { incoming: (given) => having(given, 'mark', '1') });
+  await connection.sendFrame(frame('SUBSCRIBE', { destination: '/q', id: 'raw' }), { confirm: true });
+  peer.deliver('raw', 'x');
+  peer.say('MESSAGE\nmessage-id:7\ndestination:/q\nsubscription:nobody\n\n\0');
+  expect((await connection.receive()).get('mark')).toBe('1');
+  await settled();
+  expect(unhandled).toEqual(['1']);
+});
+
+test('of a streamed MESSAGE the headers may change, and its body may not be replaced', async () => {
+  const errors: unknown[] = [];
+  const { connection, peer } = await table({ streamBodiesOver: 3, onError: (error) => errors.push(error) });
+  connection.use('mark', { incoming: (given) => having(given, 'mark', '1') });
+  const remove = connection.use('body', { incoming: (given) => having(given, 'mark', '2', utf8.encode('mine')) });
+  const subscription = connection.subscribe('/q', { id: 's', confirm: false });
+  await peer.next('subscribe');
+  peer.deliver('s', 'theirs');
+  const message = await subscription.next();
+  expect([await new Response(message.stream()).text(), message.headers.get('mark')]).toEqual(['theirs', '1']);
+  expect(errors).toEqual([expect.objectContaining({ code: 'bad-body' })]);
+  remove();
+});
+
+test('one that sends while it is asked sends first, and is asked about that too', async () => {
+  const { connection, peer } = await table();
+  let nested: Promise<void> | undefined;
+  connection.use('audit', {
+    outgoing: (given) => {
+      if (given.get('destination') === '/q') nested = connection.send('/audit', 'seen');
+      return undefined;
+    },
+  });
+  await connection.send('/q', 'x');
+  await nested;
+  expect(peer.frames.slice(1).map((came) => came.get('destination'))).toEqual(['/audit', '/q']);
 });
 
 test('observers see what came before, and what was delivered after', async () => {

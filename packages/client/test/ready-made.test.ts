@@ -1,7 +1,7 @@
 // The observers that come with the client: printing, statistics, recording, and diagnostics channels.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Hooks, printing, recording, statistics } from '@stompbox/client';
+import { ConnectionLost, Hooks, printing, recording, statistics } from '@stompbox/client';
 import { CHANNELS, diagnostics } from '@stompbox/client/diagnostics';
 import { frame } from '@stompbox/protocol';
 import { ManualClock } from 'testkit';
@@ -182,7 +182,6 @@ describe('recording', () => {
     ];
     hooks.show('frameSent', sent('abc'));
     hooks.show('frameReceived', frame('ERROR', { message: 'no' }));
-    const { ConnectionLost } = await import('@stompbox/client');
     hooks.tell('heartBeatLost', new ConnectionLost('silent', 'silence'));
     expect(await Promise.all(waiting)).toEqual([
       expect.objectContaining({ event: 'frameReceived' }),
