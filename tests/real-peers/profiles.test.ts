@@ -4,6 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, createBroker } from '@stompbox/broker';
 import {
+  Client,
   type Connection,
   type ConnectionOptions,
   connect,
@@ -354,4 +355,63 @@ function speaks(profile: Profile, peer: () => Address): void {
         ['with \0', '6'],
       ]);
     });
+
+  describe('a client', () => {
+    const client = (clientId: string = word()) => {
+      const { urls, login, passcode } = peer();
+      return new Client(urls.tcp, { credentials: { login, passcode }, host: '/', clientId });
+    };
+
+    test('finds the profile by itself, and speaks it', async () => {
+      const to = queue(word());
+      await using one = client();
+      await one.send(to, 'text', { expiresInMs: 60_000, priority: 7 });
+      await one.send(to, new Uint8Array([1, 2]));
+      expect(one.profile).toBe(profile);
+      const subscription = one.subscribe(to, { prefetch: 10 });
+      const [text, octets] = [await subscription.next(DEADLINE), await subscription.next(DEADLINE)];
+      expect(messageAttributes(text.headers)).toMatchObject({ persistent: true, priority: 7 });
+      expect([text.text(), text.headers.has('content-length')]).toEqual(['text', !is('activemq')]); // P8
+      expect([octets.bytes.length, octets.headers.get('content-length')]).toEqual([2, '2']);
+    });
+
+    test('refuses what the broker cannot do, and goes on', async () => {
+      const to = queue(word());
+      await using one = client();
+      const wrong: PortableSend = { priority: 10 };
+      await expect(one.send(to, '', wrong)).rejects.toMatchObject({ code: 'bad-option' });
+      const impossible = { deduplicationId: 'd', group: 'g', deliverAfterMs: 1 } satisfies PortableSend;
+      for (const option of ['deduplicationId', 'group', 'deliverAfterMs'] as const) {
+        if (profile.supports(option)) continue;
+        const refusal = { code: 'unsupported-by-broker', option, profile: profile.name, outcome: 'unsent' };
+        await expect(one.send(to, '', { [option]: impossible[option] })).rejects.toMatchObject(refusal);
+      }
+      await one.send(to, 'nothing else came');
+      expect(await texts(one.subscribe(to), 1)).toEqual(['nothing else came']);
+    });
+
+    test('keeps a durable subscription, and forgets it when told to', async () => {
+      const to = topic(word());
+      const durable = word();
+      const me = word();
+      await using producer = client();
+      {
+        await using one = client(me);
+        await one.subscribe(to, { durable }).ready;
+      }
+      await producer.send(to, 'while it was away');
+      {
+        await using one = client(me);
+        const subscription = one.subscribe(to, { durable });
+        expect(await texts(subscription, 1)).toEqual(['while it was away']);
+        await subscription.unsubscribe({ forget: true });
+        await producer.send(to, 'while it was forgotten');
+        const anew = one.subscribe(to, { durable });
+        await anew.ready;
+        await producer.send(to, 'anew');
+        expect(await texts(anew, 1)).toEqual(['anew']);
+        await anew.unsubscribe({ forget: true });
+      }
+    });
+  });
 }

@@ -1,12 +1,6 @@
 // A wrong header for a known broker does not compile. The compiler is the test (`npm run check`); at run time there is nothing to see.
 
-import {
-  Client,
-  type ClientSendOptions,
-  type HeaderCommand,
-  type HeadersFor,
-  type ProfileName,
-} from '@stompbox/client';
+import type { Client, ClientSendOptions, HeaderCommand, HeadersFor, ProfileName } from '@stompbox/client';
 import { expect, expectTypeOf, test } from 'vitest';
 import type { SendHeaders } from '../src/send.ts';
 
