@@ -74,12 +74,18 @@ async function started(file, ...args) {
   return [child, first];
 }
 
+/** The next thing a child says; rejects where it ends instead. */
 async function answered(child, what) {
-  const failed = once(child, 'exit').then(([code]) =>
-    Promise.reject(new Error(`${what} ended with exit code ${code}`)),
-  );
-  failed.catch(() => {}); // the answer may have come before
-  return await Promise.race([once(child, 'message'), failed]);
+  const over = new AbortController();
+  const ended = once(child, 'exit', { signal: over.signal }).then(([code]) => {
+    throw new Error(`${what} ended with exit code ${code}`);
+  });
+  ended.catch(() => {}); // it answered
+  try {
+    return await Promise.race([once(child, 'message', { signal: over.signal }), ended]);
+  } finally {
+    over.abort();
+  }
 }
 
 let destinations = 0;
