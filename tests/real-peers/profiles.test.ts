@@ -306,6 +306,22 @@ function speaks(profile: Profile, peer: () => Address): void {
       await second.ack({ confirm: true });
     });
 
+  if (profile.nacked === 'redelivered')
+    test('a message says which delivery of it this is, where the broker counts', async () => {
+      const headers = is('rabbitmq') ? { 'x-queue-type': 'quorum', durable: 'true', 'auto-delete': 'false' } : {};
+      const to = queue(word());
+      await using connection = await open();
+      await send(connection, to, 'again and again', {}, headers);
+      const subscription = await subscribe(connection, to, {}, { ...INDIVIDUALLY, headers });
+      const counts = [];
+      for (let n = 0; n < 3; n++) {
+        const message = await subscription.next(DEADLINE);
+        counts.push(messageAttributes(message.headers).deliveryCount);
+        await message.nack({ headers: profile.nack({ requeue: true }), confirm: true });
+      }
+      expect(counts).toEqual([undefined, 2, 3]);
+    });
+
   test('a NACK that wants it no more does not get it back', async () => {
     const to = queue(word());
     await using connection = await open();

@@ -491,7 +491,7 @@ describe('what a message says about itself (P-07)', () => {
       { timestamp: '1794000000', redelivered: 'false' },
       { timestamp: 1_794_000_000_000 },
     ],
-    ['a quorum queue', { 'x-delivery-count': '2', redelivered: 'true' }, { deliveryCount: 2, redelivered: true }],
+    ['a quorum queue', { 'x-delivery-count': '2', redelivered: 'true' }, { deliveryCount: 3, redelivered: true }],
     ['Stompbox', { 'delivery-count': '3', redelivered: 'true' }, { deliveryCount: 3, redelivered: true }],
     [
       'everything',

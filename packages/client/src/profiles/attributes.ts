@@ -4,7 +4,7 @@
 export interface MessageAttributes {
   /** Absent means false. */
   readonly redelivered: boolean;
-  /** How often it was delivered before, as far as this broker counts. */
+  /** Which delivery of it this is, 2 when it came back once. Not all brokers count, and none counts the first. */
   readonly deliveryCount: number | undefined;
   readonly persistent: boolean | undefined;
   readonly priority: number | undefined;
@@ -24,21 +24,19 @@ const SECONDS_END = 1e11; // as seconds in the year 5138, as milliseconds in 197
 
 /** Never throws: what cannot be read is as if it were not there (P-07). */
 export function messageAttributes(headers: { get(name: string): string | undefined }): MessageAttributes {
-  const number = (...names: string[]): number | undefined => {
-    for (const name of names) {
-      const text = headers.get(name)?.trim();
-      if (text !== undefined && /^\d{1,19}$/.test(text)) return Number(text);
-    }
-    return undefined;
+  const number = (name: string): number | undefined => {
+    const text = headers.get(name)?.trim();
+    return text !== undefined && /^\d{1,19}$/.test(text) ? Number(text) : undefined;
   };
   const flag = (name: string): boolean | undefined => {
     const text = headers.get(name)?.trim().toLowerCase();
     return text === 'true' ? true : text === 'false' ? false : undefined;
   };
+  const returns = number('x-delivery-count'); // RabbitMQ's quorum queues count what came before
   const timestamp = number('timestamp') ?? 0;
   return {
     redelivered: flag('redelivered') ?? false,
-    deliveryCount: number('delivery-count', 'x-delivery-count'),
+    deliveryCount: number('delivery-count') ?? (returns === undefined ? undefined : returns + 1),
     persistent: flag('persistent'),
     priority: number('priority'),
     timestamp: (timestamp < SECONDS_END ? timestamp * 1000 : timestamp) || undefined, // RabbitMQ: seconds, as AMQP has it

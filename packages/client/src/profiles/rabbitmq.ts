@@ -4,7 +4,7 @@ import { profile, requeue } from './dialect.ts';
 import type { HeaderRecord, Profile } from './profile.ts';
 
 const DURABLE: HeaderRecord = { durable: 'true', 'auto-delete': 'false' };
-const SINGLE = 'declare the queue with x-single-active-consumer';
+const SINGLE = 'declare the queue beforehand, with x-single-active-consumer';
 
 export const rabbitmq: Profile = profile({
   name: 'rabbitmq',
