@@ -160,6 +160,25 @@ test('what a beforeConnect resolves to after deactivate and activate starts no s
   expect(sockets.length).toBe(1);
 });
 
+test('an application that activates in onWebSocketClose, or deactivates first, gets one connection', async () => {
+  for (const again of [
+    (client: Client) => client.activate(),
+    (client: Client) => void client.deactivate().then(() => client.activate()),
+  ]) {
+    const { client, clock, sockets, socket } = await connected({ reconnectDelay: 100 });
+    client.onWebSocketClose = () => again(client);
+    const left = client.deactivate({ force: true });
+    socket.closed();
+    await left;
+    client.activate();
+    await clock.advance(1_000);
+    expect(sockets.length).toBe(2);
+    client.onWebSocketClose = () => {};
+    await client.deactivate({ force: true });
+    expect(clock.alarms).toBe(0);
+  }
+});
+
 test('an ack that belongs to a former connection is not sent to the next one', async () => {
   const { client, clock, sockets, socket, lines } = await connected({ reconnectDelay: 10 });
   let came: IMessage | undefined;
@@ -384,5 +403,5 @@ test('a client whose debug is null is silent, and Stomp clients print nothing of
   client.publish({ destination: '/queue/a' });
   expect(client.connected).toBe(true);
   const { debug } = Stomp.over(() => new Socket());
-  expect(debug?.('nothing is printed')).toBe(undefined);
+  expect(debug('nothing is printed')).toBe(undefined);
 });

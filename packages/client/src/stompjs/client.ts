@@ -54,7 +54,7 @@ export class Client {
   logRawCommunication: boolean = false;
   connectHeaders: StompHeaders = {};
   disconnectHeaders: StompHeaders = {};
-  debug: debugFnType | null = nothing;
+  debug: debugFnType = nothing;
   beforeConnect: (client: Client) => void | Promise<void> = nothing;
   onConnect: frameCallbackType = nothing;
   onDisconnect: frameCallbackType = nothing;
@@ -210,7 +210,7 @@ export class Client {
       if (attempt !== this.#attempt) return;
       const message = error instanceof Error ? error.message : String(error);
       this.#run(() => this.onWebSocketError({ type: 'error', error, message }));
-      if (this.active) this.#reconnect();
+      if (attempt === this.#attempt) this.#reconnect();
       return;
     }
     if (this.connectionTimeout > 0) {
@@ -234,8 +234,7 @@ export class Client {
       connected(frame) {
         client.#stopWatching?.();
         client.#nextDelay = client.reconnectDelay;
-        if (client.active) client.#run(() => client.onConnect(frame));
-        else if (client.#link !== undefined) client.#leave(client.#link);
+        client.#run(() => client.onConnect(frame));
       },
       disconnected: (frame) => this.#run(() => this.onDisconnect(frame)),
       refused: (frame) => this.#run(() => this.onStompError(frame)),
@@ -247,7 +246,7 @@ export class Client {
       closed: (event) => this.#closed(event),
       run: (callback) => this.#run(callback),
       get debug() {
-        return client.debug === nothing || client.debug === null ? undefined : client.debug;
+        return client.#debug;
       },
     };
   }
@@ -265,10 +264,11 @@ export class Client {
     this.#link = undefined;
     this.#stopWatching?.();
     if (this.state === ActivationState.DEACTIVATING) this.#change(ActivationState.INACTIVE);
+    const attempt = this.#attempt;
     this.#run(() => this.onWebSocketClose(event)); // before the next attempt, so that it may deactivate
     this.#leaving = undefined;
     this.#tellLeft();
-    if (this.active && this.#link === undefined) this.#reconnect();
+    if (this.active && attempt === this.#attempt) this.#reconnect();
     else if (this.#activateAgain) {
       this.#activateAgain = false;
       this.activate();
@@ -297,7 +297,12 @@ export class Client {
   }
 
   #say(line: string): void {
-    this.debug?.(line);
+    this.#debug?.(line);
+  }
+
+  // Tutorials set it to null.
+  get #debug(): debugFnType | undefined {
+    return this.debug === nothing || typeof this.debug !== 'function' ? undefined : this.debug;
   }
 
   // The application's code: what it throws is heard of, and never by the connection.
