@@ -398,6 +398,19 @@ test('attempts are reconnectDelay apart, or twice as far each time up to maxReco
   }
 });
 
+test('a debug that throws costs no frame', async () => {
+  const thrown: unknown[] = [];
+  const failure = new Error('of debug');
+  const { socket } = await connected({
+    debug: () => {
+      throw failure;
+    },
+    onCallbackError: (error) => thrown.push(error),
+  });
+  expect(socket.sent.length).toBe(1);
+  expect(new Set(thrown)).toEqual(new Set([failure]));
+});
+
 test('a client whose debug is null is silent, and Stomp clients print nothing of themselves', async () => {
   const { client } = await connected({ debug: null });
   client.publish({ destination: '/queue/a' });

@@ -300,9 +300,11 @@ export class Client {
     this.#debug?.(line);
   }
 
-  // Tutorials set it to null.
+  // Undefined where nobody listens; tutorials set it to null.
   get #debug(): debugFnType | undefined {
-    return this.debug === nothing || typeof this.debug !== 'function' ? undefined : this.debug;
+    const { debug } = this;
+    if (debug === nothing || typeof debug !== 'function') return undefined;
+    return (line) => this.#run(() => debug(line));
   }
 
   // The application's code: what it throws is heard of, and never by the connection.
