@@ -44,7 +44,10 @@ export type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | Pr
 
 export type ConnectHeaders = Readonly<Record<string, string>>;
 
-const { login: _, passcode: __, headers: ___, signal: ____, hooks: _____, ...ofConnections } = CONNECTION_OPTIONS;
+type OfConnections = Omit<typeof CONNECTION_OPTIONS, 'login' | 'passcode' | 'headers' | 'signal' | 'hooks'>;
+
+const { login: _, passcode: __, headers: ___, signal: ____, hooks: _____, ...rest } = CONNECTION_OPTIONS;
+const ofConnections: OfConnections = rest;
 
 const valueOrFunction: Check = (value) =>
   callable(value) === undefined || object(value) === undefined ? undefined : 'an object or a function';
@@ -53,17 +56,15 @@ const profile: Check = (value) =>
     ? undefined
     : `one of ${Object.keys(PROFILES).join(', ')}, or a profile`;
 
-export const CLIENT_OPTIONS = {
-  ...ofConnections,
-  ...ENDPOINTS_OPTIONS,
+const OWN_OPTIONS = {
   credentials: {
     default: {} as PerAttempt<Credentials>,
-    check: valueOrFunction,
+    check: valueOrFunction as Check,
     say: 'Login and passcode, or a function asked for them before each attempt; those in the URL unless given.',
   },
   connectHeaders: {
     default: {} as PerAttempt<ConnectHeaders>,
-    check: valueOrFunction,
+    check: valueOrFunction as Check,
     say: 'More headers for CONNECT, or a function asked for them before each attempt.',
   },
   clientId: {
@@ -73,7 +74,7 @@ export const CLIENT_OPTIONS = {
   },
   profile: {
     default: undefined as ProfileName | Profile | undefined,
-    check: profile,
+    check: profile as Check,
     say: 'Whose words to use for portable options; found out from CONNECTED unless given (P-01).',
   },
   reconnect: {
@@ -96,6 +97,12 @@ export const CLIENT_OPTIONS = {
     check: number(1) as Check,
     say: 'Try a refused subscription again after this long, doubled with each refusal up to five minutes.',
   },
+};
+
+export const CLIENT_OPTIONS: OfConnections & typeof ENDPOINTS_OPTIONS & typeof OWN_OPTIONS = {
+  ...ofConnections,
+  ...ENDPOINTS_OPTIONS,
+  ...OWN_OPTIONS,
 };
 
 /** Options of a Client. Each has its sentence in CLIENT_OPTIONS. */

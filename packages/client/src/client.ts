@@ -219,16 +219,16 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
     this.#current = session;
     const intents = new Set(this.#intents.values());
     const due = [...intents].filter(({ stopQuarantine }) => stopQuarantine === undefined);
-    if (this.#careful) {
-      // One by one, so that an ERROR without a name can only mean the last one (P13).
-      for (const intent of due) if (session.isOpen) await this.#plug(intent, session);
+    if (this.#careful || due.length === 1) {
+      // One by one, so that an ERROR without a name can only mean the last one (P13): nothing else is said yet.
+      for (const intent of due) if (session.isOpen) await this.#plug(intent, session, true);
     } else {
       await Promise.all(due.map((intent) => this.#plug(intent, session)));
     }
     if (session.isOpen) this.#careful = false;
   }
 
-  async #plug(intent: Intent, session: Session): Promise<void> {
+  async #plug(intent: Intent, session: Session, isAlone = false): Promise<void> {
     const name = nameOf(intent.destination);
     try {
       const isAgain = intent.wireId !== undefined;
@@ -240,7 +240,11 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
       if (intent.isOver) return;
       if (error instanceof BrokerError) this.#quarantine(intent, error);
       else if (error instanceof UsageError || error instanceof UnsupportedByBroker) this.#giveUp(intent, error);
-      else if (error instanceof ConnectionLost) this.#careful ||= error.code === 'refused';
+      else if (error instanceof ConnectionLost) {
+        const said = error.code === 'refused' && error.cause instanceof BrokerError ? error.cause : undefined;
+        if (said !== undefined && isAlone) this.#quarantine(intent, said);
+        else this.#careful ||= said !== undefined;
+      }
       else this.hooks.failed(error); // no RECEIPT in time, and messages may come all the same
     }
   }

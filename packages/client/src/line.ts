@@ -381,10 +381,7 @@ export class Line {
   }
 
   #refused(error: BrokerError): void {
-    // RabbitMQ names no receipt: if one frame alone waits for an answer, this is it (P13), unless it is about a subscription.
-    const isNamed = error.receipt !== undefined || error.frame.headers.has('subscription');
-    const refused = isNamed ? error.receipt : this.#receipts.only;
-    if (refused !== undefined) this.#receipts.refuse(refused, error);
+    if (error.receipt !== undefined) this.#receipts.refuse(error.receipt, error);
     this.raw.put(error.frame, false);
     this.#finish({ kind: 'refused', error });
     this.#hangUp();

@@ -67,17 +67,17 @@ export const OUTBOX_OPTIONS = {
   },
   whenFull: {
     default: 'fail' as 'fail' | 'drop-oldest',
-    check: oneOf('fail', 'drop-oldest'),
+    check: oneOf('fail', 'drop-oldest') as Check,
     say: "At a bound: reject the new one ('fail'), or the one that waits longest ('drop-oldest').",
   },
   offline: {
     default: 'queue' as 'queue' | 'fail' | 'drop',
-    check: oneOf('queue', 'fail', 'drop'),
+    check: oneOf('queue', 'fail', 'drop') as Check,
     say: "Without a connection: wait for one ('queue'), reject at once ('fail'), or give it up and say so in the status ('drop').",
   },
   onUnknown: {
     default: 'fail' as 'fail' | 'resend',
-    check: oneOf('fail', 'resend'),
+    check: oneOf('fail', 'resend') as Check,
     say: "The connection went before the RECEIPT came: reject with outcome unknown ('fail'), or send once more ('resend').",
   },
   store: {

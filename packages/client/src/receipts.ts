@@ -28,11 +28,6 @@ export class Receipts {
     return this.#waiters.size;
   }
 
-  /** The one that is waited for, where it is only one. */
-  get only(): string | undefined {
-    return this.#waiters.size === 1 ? this.#waiters.keys().next().value : undefined;
-  }
-
   /** Not later than when the first one runs out; Infinity where none does. */
   get deadline(): number {
     return this.#deadline;
