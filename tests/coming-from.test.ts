@@ -42,6 +42,17 @@ for (const page of readdirSync(docs)) {
       expect(await run(changed)).toEqual({ code: 0, stdout: chapter.prints, stderr: '' });
     });
 
+    test.for(chapters.filter(({ whose }) => whose === 'rx-stomp'))(
+      '$title: rx-stomp on top of ours',
+      async (chapter) => {
+        expect(await run(chapter.theirs, { underRxStomp: true })).toEqual({
+          code: 0,
+          stdout: chapter.prints,
+          stderr: '',
+        });
+      },
+    );
+
     test.for(chapters)('$title: ours, which is shorter', async ({ theirs, ours, prints }) => {
       expect(await run(ours)).toEqual({ code: 0, stdout: prints, stderr: '' });
       expect(ours.length).toBeLessThan(theirs.length);
@@ -64,8 +75,14 @@ function chaptersOf(page: string): Chapter[] {
     .filter(({ ours, theirs }) => ours !== '' || theirs !== '');
 }
 
-/** Runs a program as its reader would, but for the addresses in it. */
-async function run(program: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
+interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program as its reader would, but for the addresses in it; `underRxStomp` puts our entry where rx-stomp has stompjs. */
+async function run(program: string, { underRxStomp = false } = {}): Promise<Ran> {
   await using broker = await createBroker({ listen: ['tcp://127.0.0.1:0', 'ws://127.0.0.1:0'] });
   const [tcp = '', ws = ''] = broker.urls;
   const { port } = new URL(tcp);
@@ -91,7 +108,9 @@ async function run(program: string): Promise<{ code: number | null; stdout: stri
           name: 'the sources of ours, the packages of others',
           setup(build) {
             build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
-              const [, name, door = 'index'] = /^@stompbox\/([a-z]+)(?:\/([a-z-]+))?$/.exec(path) ?? [];
+              if (underRxStomp && path === '@stomp/rx-stomp') return undefined; // bundled, with what it imports
+              const own = underRxStomp && path === '@stomp/stompjs' ? COMPATIBLE : path;
+              const [, name, door = 'index'] = /^@stompbox\/([a-z]+)(?:\/([a-z-]+))?$/.exec(own) ?? [];
               if (name !== undefined) return { path: join(root, 'packages', name, `src/${door}.ts`) };
               return kind === 'entry-point' ? undefined : { path, external: true };
             });
@@ -99,13 +118,14 @@ async function run(program: string): Promise<{ code: number | null; stdout: stri
         },
       ],
     });
+    if (underRxStomp) expect(readFileSync(file, 'utf8')).not.toMatch(/from ['"]@stomp/);
     return await output(spawn(process.execPath, [file], { timeout: 20_000, cwd: dirname(file) }));
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function output(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+function output(child: ChildProcess): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const out = { stdout: '', stderr: '' };
     child.stdout?.on('data', (text) => {
