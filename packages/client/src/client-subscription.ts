@@ -61,8 +61,6 @@ export interface ReaderOwner {
   tell(status: Status): void;
   /** Sends and waits for the broker to have it. */
   deadLetter(destination: string, message: Message, error: unknown, attempts: number): Promise<void>;
-  /** Headers that make NACK mean "again" where the broker has such; throws where it does not. */
-  requeue(): Readonly<Record<string, string>>;
   /** Leaves the broker; `forget` deletes a durable subscription. */
   leave(subscription: ClientSubscription, options: LeaveOptions): Promise<void>;
 }
@@ -283,21 +281,26 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
     }
   }
 
-  #settle(message: Message<T>, how: 'ack' | 'nack' | 'requeue'): void {
+  #settle(message: Message<T>, how: Verdict): void {
     message.leave();
-    if (this.#left === undefined && (this.#options.autoSettle ?? true) && message.ackable && !message.settled) {
-      try {
-        const answer =
-          how === 'ack' ? message.ack() : message.nack(how === 'nack' ? {} : { headers: this.#owner.requeue() });
-        answer.catch((error: unknown) => this.#unsettled(message, error));
-      } catch (error) {
-        this.#owner.failed(error, message);
-      }
+    const settles = this.#left === undefined && (this.#options.autoSettle ?? true);
+    if (settles && message.ackable && !message.settled) {
+      const answer = how === 'ack' ? message.ack() : message.nack(how === 'nack' ? {} : { requeue: true });
+      answer.catch((error: unknown) => {
+        if (how === 'requeue' && !(error instanceof ConnectionLost)) this.#settleAnyway(message, error);
+        else this.#unsettled(message, error);
+      });
     }
     this.#running.delete(message);
     for (const { left, resolve } of this.#handOvers) if (left.delete(message) && left.size === 0) resolve();
     this.#handOvers = this.#handOvers.filter(({ left }) => left.size > 0);
     this.#arrived();
+  }
+
+  // This broker cannot be asked to deliver it again; a NACK is the nearest.
+  #settleAnyway(message: Message<T>, error: unknown): void {
+    this.#owner.failed(error, message);
+    message.nack().catch((worse: unknown) => this.#unsettled(message, worse));
   }
 
   // It is delivered again (A-08).

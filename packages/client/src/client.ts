@@ -63,7 +63,6 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
       failed: (error, message) => this.hooks.failed(error, message),
       tell: (status) => this.tell(status),
       deadLetter: (destination, message, error, attempts) => this.#deadLetter(destination, message, error, attempts),
-      requeue: () => this.profile?.nack({ requeue: true }) ?? {},
       leave: (subscription, options) => this.#leave(subscription, options),
     };
     this.#requests = new Requests({
@@ -244,8 +243,7 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
         const said = error.code === 'refused' && error.cause instanceof BrokerError ? error.cause : undefined;
         if (said !== undefined && isAlone) this.#quarantine(intent, said);
         else this.#careful ||= said !== undefined;
-      }
-      else this.hooks.failed(error); // no RECEIPT in time, and messages may come all the same
+      } else this.hooks.failed(error); // no RECEIPT in time, and messages may come all the same
     }
   }
 

@@ -40,7 +40,7 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
   // The seams towards messages, subscriptions and transactions: their verbs, not our fields.
   readonly #settler: Settler = {
     settle: (owed, outcome, options) =>
-      this.#verb(() => this.#line.speaker.settle(owed, outcome, options), !options.confirm),
+      this.#verb(() => this.#line.speaker.settle(owed, outcome, this.#inWords(options)), !options.confirm),
     send: (destination, body, options) => this.send(destination, body, options),
   };
   readonly #owner: SubscriptionOwner;
@@ -52,6 +52,11 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
       this.#verb(() =>
         this.#line.speaker.confirmed(command, { transaction }, `in transaction ${transaction}`, options),
       ),
+  };
+
+  /** @internal How `requeue` is said to this broker; a client knows by its profile. */
+  requeueWords: (requeue: boolean) => Readonly<Record<string, string>> = () => {
+    throw new UsageError('bad-option', "requeue needs a Client, which knows the broker; give the broker's own header");
   };
 
   /** How the connection ended, once its channel is closed. Never rejects. */
@@ -296,6 +301,11 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
       if (options.confirm ?? true) return this.#line.speaker.confirmed('UNSUBSCRIBE', headers, id, options);
       return this.#line.speaker.say(frame('UNSUBSCRIBE', headers), undefined, options, id);
     });
+  }
+
+  #inWords(options: SettleOptions): SettleOptions {
+    if (options.requeue === undefined) return options;
+    return { ...options, headers: { ...this.requeueWords(options.requeue), ...options.headers } };
   }
 
   // For the verbs that still may go out while the connection says goodbye.

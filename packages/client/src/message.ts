@@ -13,7 +13,12 @@ export interface SettleOptions extends WaitOptions {
   readonly confirm?: boolean | undefined;
   /** Settle when this transaction commits; it must be open on the same connection (T-03). Not with `confirm` (R-05). */
   readonly transaction?: string | undefined;
-  /** Headers for the broker besides the standard ones, such as RabbitMQ's `requeue`. */
+  /**
+   * For a NACK of a Client's message: true wants it delivered again, false wants it never again (dead-lettered or gone). Rejects
+   * with UnsupportedByBroker where the broker knows no such choice, and with UsageError on a plain connection.
+   */
+  readonly requeue?: boolean | undefined;
+  /** Headers for the broker besides the standard ones. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 

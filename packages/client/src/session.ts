@@ -48,6 +48,7 @@ export class Session implements Outlet {
     this.endpoint = endpoint;
     this.#resends = resends;
     this.#plain = profile.send({}, 0);
+    connection.requeueWords = (requeue) => profile.nack({ requeue });
   }
 
   get isOpen(): boolean {

@@ -51,6 +51,26 @@ describe('a handler', () => {
     expect(scene.peer.frames.at(-1)?.headers.get('requeue')).toBe('true');
   });
 
+  test('settles with a plain NACK where the broker has no such words, and says so', async () => {
+    const scene = await table(() => 'requeue', {}, 'CONNECTED\nversion:1.2\nserver:ActiveMQ/5.17.2\n\n\0');
+    scene.peer.deliver('s', 'x');
+    await settled();
+    expect(after(scene, 'SUBSCRIBE')).toEqual(['NACK']);
+    expect(scene.errors).toEqual([expect.any(UnsupportedByBroker)]);
+  });
+
+  test('may choose by hand whether a message comes again (P35)', async () => {
+    const scene = await table(
+      (message) => message.nack({ requeue: false }),
+      {},
+      'CONNECTED\nversion:1.2\nserver:RabbitMQ/3.10.8\n\n\0',
+    );
+    scene.peer.deliver('s', 'x');
+    await settled();
+    expect(scene.peer.frames.at(-1)?.headers.get('requeue')).toBe('false');
+    expect(after(scene, 'SUBSCRIBE')).toEqual(['NACK']);
+  });
+
   test('that throws nacks, and is heard of (P37)', async () => {
     const scene = await table(() => {
       throw new Error('no');
