@@ -132,6 +132,7 @@ export class Outbox {
   readonly #waiting: Entry[] = [];
   readonly #flushes = new Set<Flush>();
   #outlet: Outlet | undefined;
+  #removed: Promise<unknown> = Promise.resolve();
   #stored: Promise<void> = Promise.resolve(); // what the store was asked for before: one after another, in order
   #count = 0;
   #bytes = 0;
@@ -213,13 +214,18 @@ export class Outbox {
   }
 
   async close(): Promise<void> {
+    await this.#removed;
     await this.#settings.store?.close();
   }
 
-  /** Resolves when every send made so far has its outcome. */
-  settled(): Promise<void> {
-    if (this.#count === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#flushes.add({ left: this.#count, before: this.#calls, resolve }));
+  /** Resolves when every send made so far, and what an earlier process left, has its outcome, in the store too. */
+  async settled(): Promise<void> {
+    if (this.#settings.store !== undefined) await this.#stored;
+    if (this.#count > 0) {
+      const before = this.#calls;
+      await new Promise<void>((resolve) => this.#flushes.add({ left: this.#count, before, resolve }));
+    }
+    await this.#removed;
   }
 
   // ----------------------------------------------------------------------------------------------------------- one send
@@ -348,10 +354,16 @@ export class Outbox {
     try {
       await this.#admit(entry);
     } catch (error) {
-      if (this.#over === undefined) await this.#settings.store?.remove(entry.key);
+      if (this.#over === undefined) await this.#remove(entry);
       throw error;
     }
-    await this.#settings.store?.remove(entry.key);
+    await this.#remove(entry);
+  }
+
+  #remove({ key }: Entry): Promise<void> {
+    const removed = this.#settings.store?.remove(key) ?? Promise.resolve();
+    this.#removed = Promise.allSettled([this.#removed, removed]);
+    return removed;
   }
 
   // ------------------------------------------------------------------------------------------------------------- bounds

@@ -13,9 +13,10 @@ export interface Bundle {
   readonly files: readonly string[];
 }
 
-export async function bundleClient(): Promise<Bundle> {
+/** `contents` is what is bundled, as a module in `packages`. */
+export async function bundleClient(contents = `export * from '@stompbox/client';`): Promise<Bundle> {
   const { outputFiles, metafile } = await build({
-    stdin: { contents: `export * from '@stompbox/client';`, resolveDir: PACKAGES },
+    stdin: { contents, resolveDir: PACKAGES },
     absWorkingDir: PACKAGES,
     bundle: true,
     metafile: true,
