@@ -129,7 +129,10 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
   get isOpen(): boolean {
     return !this.#line.isOver && !this.#line.goodbye.hasBegun;
   }
-  /** What has come and waits for its reader. Reading stops above `maxBufferedFrames` or `maxBufferedBytes`. */
+  /**
+   * What has come and waits for its reader. Reading stops above `maxBufferedFrames` or `maxBufferedBytes`; while a RECEIPT is
+   * awaited, which stands behind messages, above sixteen times that.
+   */
   get waiting(): { readonly frames: number; readonly bytes: number } {
     return this.#line.waiting;
   }

@@ -47,6 +47,11 @@ export class Gauge {
     return this.#isFull;
   }
 
+  /** More waits than so many times what either bound allows. */
+  isBeyond(times: number): boolean {
+    return this.#frames > this.#maxFrames * times || this.#bytes > this.#maxBytes * times;
+  }
+
   add(frames: number, bytes: number): void {
     this.#frames += frames;
     this.#bytes += bytes;

@@ -38,6 +38,8 @@ import { Writer } from './writer.ts';
 
 /** How long a broker may take to close after its ERROR, or after we closed our side (M-137). */
 const GRACE_MS = 1000;
+/** While a RECEIPT is awaited, so many times more may wait for readers. */
+const AWAITED_SHARE = 16;
 const NOTHING = new Uint8Array(0);
 
 /** What brings a frame. */
@@ -67,6 +69,7 @@ export class Line {
   #stopSignal: (() => void) | undefined;
   #stopGrace: (() => void) | undefined;
   #isParting = false; // observers were told
+  #isPaused = false; // we do not read
   #reason: CloseReason | undefined; // set by #finish, and only there
   #tellClosed: (reason: CloseReason) => void = () => {};
 
@@ -93,10 +96,13 @@ export class Line {
     this.hooks = settings.hooks ?? new Hooks(settings);
     this.gauge = new Gauge(settings.maxBufferedFrames, settings.maxBufferedBytes, (full) => this.#pause(full));
     this.#writer = new Writer(this.#session, channel, clock);
-    this.#receipts = new Receipts((id) => {
-      this.#session.forget(id);
-      this.goodbye.recheck();
-    });
+    this.#receipts = new Receipts(
+      (id) => {
+        this.#session.forget(id);
+        this.goodbye.recheck();
+      },
+      () => this.#regulate(),
+    );
     this.#timer = new Timer(clock, {
       deadline: () => Math.min(this.#session.deadline, this.#receipts.deadline),
       due: (now) => this.#due(now),
@@ -178,7 +184,7 @@ export class Line {
   get isOver(): boolean {
     return this.#reason !== undefined;
   }
-  /** What has come and waits for its reader. Reading stops above `maxBufferedFrames` or `maxBufferedBytes`. */
+  /** What has come and waits for its reader. */
   get waiting(): { readonly frames: number; readonly bytes: number } {
     return { frames: this.gauge.frames, bytes: this.gauge.bytes };
   }
@@ -217,6 +223,7 @@ export class Line {
     const now = this.#settings.clock.now();
     session.receive(bytes, now);
     for (let event = session.next(now); event !== undefined; event = session.next(now)) this.#hear(event);
+    if (this.gauge.isFull) this.#regulate();
   }
 
   #hear(event: ClientEvent): void {
@@ -286,20 +293,35 @@ export class Line {
 
   #pause(full: boolean): void {
     if (this.#reason !== undefined || this.goodbye.hasBegun) return;
-    if (full) {
+    this.#regulate();
+    if (full) this.hooks.tell('paused', this.waiting);
+    else this.hooks.tell('resumed');
+  }
+
+  // An answer stands behind what nobody reads yet, so while one is awaited more of that is taken in (P32).
+  #regulate(): void {
+    if (this.#reason !== undefined || this.goodbye.hasBegun) return;
+    const stops = this.gauge.isFull && (this.#receipts.size === 0 || this.gauge.isBeyond(AWAITED_SHARE));
+    if (stops === this.#isPaused) return;
+    if (stops) {
+      this.#isPaused = true;
       this.#channel.pause();
-      this.hooks.tell('paused', this.waiting);
     } else {
       this.#session.receive(NOTHING, this.#settings.clock.now()); // the silence was ours: patience begins anew
-      this.#channel.resume();
-      this.hooks.tell('resumed');
+      this.#readOn();
     }
+  }
+
+  #readOn(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#channel.resume();
   }
 
   // --------------------------------------------------------------------------------------------------------- the timer
 
   #due(now: number): void {
-    const paused = this.gauge.isFull;
+    const paused = this.#isPaused;
     if (paused) this.#session.receive(NOTHING, now); // nobody reads, so silence proves nothing
     const before = this.#session.pending;
     const error = this.#session.tick(now);
@@ -315,6 +337,7 @@ export class Line {
       this.hooks.tell('heartBeat', 'sent');
     }
     this.#receipts.expire(now, paused ? this.#pausedHint() : undefined);
+    if (this.gauge.isFull) this.#regulate();
     this.goodbye.recheck();
     this.#timer.arm();
   }
@@ -326,7 +349,7 @@ export class Line {
 
   #pausedHint(): string {
     const { frames, bytes } = this.waiting;
-    return `reading is paused: ${frames} frames of ${bytes} bytes wait for their readers`;
+    return `reading is paused: ${frames} frames of ${bytes} bytes wait for their readers; a prefetch would bound them`;
   }
 
   // ------------------------------------------------------------------------------------------------------------ ending
@@ -339,7 +362,7 @@ export class Line {
       stopListening: () => {
         this.#parting();
         this.deliveries.drop();
-        if (this.gauge.isFull) this.#channel.resume(); // receipts stand behind what we did not read
+        this.#readOn(); // receipts stand behind what we did not read
         const subscriptions = [...this.deliveries.subscriptions];
         for (const subscription of subscriptions) subscription.end(undefined);
         return subscriptions;
@@ -423,7 +446,7 @@ export class Line {
     this.#session.close();
     this.#timer.stop();
     this.#stopSignal?.();
-    if (this.gauge.isFull) this.#channel.resume(); // its end stands behind what we did not read
+    this.#readOn(); // its end stands behind what we did not read
     const unknown = this.#lost('unknown');
     const forReaders = reason.kind === 'closed' && reason.error !== undefined ? unknown : reason.error;
     this.#failOpen(reason.error ?? unknown);

@@ -94,12 +94,12 @@ export const CONNECTION_OPTIONS = {
   maxBufferedFrames: {
     default: 1_000 as number,
     check: number(1) as Check,
-    say: 'Stop reading while more frames than this wait for their readers.',
+    say: 'Stop reading while more frames than this wait for their readers; sixteen times as many while a RECEIPT is awaited (P32).',
   },
   maxBufferedBytes: {
     default: (8 * 1024 * 1024) as number,
     check: number(1) as Check,
-    say: 'Stop reading while bodies of more bytes than this wait for their readers.',
+    say: 'Stop reading while bodies of more bytes than this wait for their readers; sixteen times that while a RECEIPT is awaited.',
   },
   tls: {
     default: undefined as TlsOptions | undefined,

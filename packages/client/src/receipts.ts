@@ -17,11 +17,13 @@ interface Waiter {
 export class Receipts {
   readonly #waiters = new Map<string, Waiter>();
   readonly #forgotten: (id: string) => void;
+  readonly #awaited: () => void;
   #deadline = Number.POSITIVE_INFINITY;
 
-  /** `forgotten` hears of receipts that nobody waits for any more. */
-  constructor(forgotten: (id: string) => void) {
+  /** `forgotten` hears of receipts that nobody waits for any more, `awaited` of a first one that somebody does. */
+  constructor(forgotten: (id: string) => void, awaited: () => void) {
     this.#forgotten = forgotten;
+    this.#awaited = awaited;
   }
 
   get size(): number {
@@ -40,6 +42,7 @@ export class Receipts {
       if (by < this.#deadline) this.#deadline = by;
       const waiter: Waiter = { what, by, ms, resolve, reject, stop: undefined };
       this.#waiters.set(id, waiter);
+      if (this.#waiters.size === 1) this.#awaited();
       waiter.stop = onAbort(signal, (reason) => {
         this.#forgotten(id);
         this.#end(id, waiter);

@@ -38,15 +38,35 @@ test('the bound in bytes counts too', async () => {
   expect(connection.waiting).toEqual({ frames: 0, bytes: 0 });
 });
 
-test('a RECEIPT behind messages nobody reads is late, and its error says why', async () => {
-  const { connection, peer, clock } = await table({ maxBufferedFrames: 2 });
+test('a RECEIPT behind messages that wait for their reader comes all the same, and reading stops again (P32)', async () => {
+  const events: string[] = [];
+  const observer = { paused: () => events.push('paused'), resumed: () => events.push('resumed') };
+  const { connection, peer } = await table({ maxBufferedFrames: 2, observer }, { memory: { split: 100 } });
   const subscription = connection.subscribe('/queue/a');
   await subscription.ready;
   for (let i = 0; i < 10; i++) peer.deliver(subscription.id, 'x');
   await settled();
+  expect(connection.waiting.frames).toBeLessThan(5);
+  await connection.send('/q', 'x');
+  const { frames } = connection.waiting;
+  expect(frames).toBe(10);
+  for (let i = 0; i < 10; i++) peer.deliver(subscription.id, 'y');
+  await settled();
+  expect(connection.waiting.frames).toBeLessThan(frames + 3);
+  expect(events).toEqual(['paused']);
+});
+
+test('a RECEIPT behind more messages than that is late, and its error says why', async () => {
+  const { connection, peer, clock } = await table({ maxBufferedFrames: 2 }, { memory: { split: 100 } });
+  const subscription = connection.subscribe('/queue/a');
+  await subscription.ready;
+  for (let i = 0; i < 50; i++) peer.deliver(subscription.id, 'x');
+  await settled();
   const sent = failure(connection.send('/q', 'x', { timeoutMs: 100 }));
   await clock.advance(100);
-  expect(await sent).toMatchObject({ message: expect.stringContaining('reading is paused: 3 frames of 3 bytes wait') });
+  expect(await sent).toMatchObject({
+    message: expect.stringMatching(/reading is paused: 3\d frames of 3\d bytes wait .*prefetch/),
+  });
 });
 
 test('disconnect() and the end get through to a connection that nobody reads', async () => {
