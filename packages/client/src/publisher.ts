@@ -272,13 +272,12 @@ export class Publisher<Broker extends ProfileName = 'generic', Own extends strin
     this.start();
     if (this.#session?.isOpen) return Promise.resolve(this.#session);
     if (this.#closing !== undefined || this.state === 'closed') return Promise.reject(this.#whyOver());
+    let waiter: Waiter | undefined;
     const session = new Promise<Session>((resolve, reject) => {
-      const waiter: Waiter = { resolve, reject };
+      waiter = { resolve, reject };
       this.#waiters.add(waiter);
-      const forget = (): boolean => this.#waiters.delete(waiter);
-      options.signal?.addEventListener('abort', forget, { once: true });
     });
-    return this.within(session, 'a connection', options);
+    return this.within(session, 'a connection', options).finally(() => waiter && this.#waiters.delete(waiter));
   }
 
   /** @internal The promise, within `timeoutMs` (`receiptTimeoutMs` unless given) and until the signal fires. */
