@@ -137,7 +137,7 @@ export class Link {
       }
       // A dead line carries no news of an end either.
       if (this.#isSilent || other.destroyed) return;
-      if (failed) other.resetAndDestroy();
+      if (failed) resetSocket(other);
       else pipe.pump();
     };
     client.on('error', ignore).on('close', over(broker, this.#up));
@@ -166,8 +166,8 @@ export class Link {
   reset(): void {
     this.#up.stop();
     this.#down.stop();
-    this.#client.resetAndDestroy();
-    this.#broker.resetAndDestroy();
+    resetSocket(this.#client);
+    resetSocket(this.#broker);
   }
 
   /** That side gets a FIN in the middle of whatever it was told, and can go on talking. */
@@ -192,6 +192,25 @@ export class Link {
     this.#up.pump();
     this.#down.pump();
   }
+}
+
+const resetting = new WeakSet<Socket>();
+
+/**
+ * A RST; but no more than an end for one that had its FIN, or that does not read what waits to be written to it, which is
+ * dropped: libuv resets none that is shutting down, and Node then leaves the socket open for ever.
+ */
+export function resetSocket(socket: Socket): void {
+  if (socket.destroyed || socket.writableEnded || socket.writableLength > 0) dropSocket(socket);
+  else {
+    resetting.add(socket);
+    socket.resetAndDestroy();
+  }
+}
+
+/** Closes it at once, if it is not closing already. */
+export function dropSocket(socket: Socket): void {
+  if (!resetting.has(socket)) socket.destroy();
 }
 
 function ignore(): void {} // 'close' follows, and tells

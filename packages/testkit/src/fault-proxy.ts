@@ -10,7 +10,7 @@
 
 import { once } from 'node:events';
 import { createServer, type Server, Socket } from 'node:net';
-import { Link, type Weather } from './fault-proxy-link.ts';
+import { dropSocket, Link, resetSocket, type Weather } from './fault-proxy-link.ts';
 import type { Breakable } from './fault-proxy-plan.ts';
 import { freePorts } from './peers/ports.ts';
 
@@ -146,7 +146,7 @@ export class FaultProxy implements AsyncDisposable, Breakable {
     const sockets = [...this.#sockets];
     const closed = sockets.map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
     for (const link of this.#links) link.reset();
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) dropSocket(socket);
     await Promise.all(closed);
   }
 
@@ -164,11 +164,11 @@ export class FaultProxy implements AsyncDisposable, Breakable {
   #forward(client: Socket): void {
     const broker = new Socket({ allowHalfOpen: true });
     this.#keep(broker);
-    const unreachable = () => client.resetAndDestroy();
+    const unreachable = () => resetSocket(client);
     broker.once('error', unreachable);
     broker.connect({ ...this.#target, noDelay: true }, () => {
       broker.off('error', unreachable);
-      if (client.destroyed) broker.resetAndDestroy();
+      if (client.destroyed) resetSocket(broker);
       else this.#links.add(new Link(client, broker, this.#weather, (link) => this.#links.delete(link)));
       this.#release();
     });

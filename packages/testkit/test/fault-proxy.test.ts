@@ -226,6 +226,19 @@ test('a plan that was played leaves fair weather and an open door', async () => 
   await pair();
 });
 
+test('close() waits for nobody who does not read, also in the middle of a reset', async () => {
+  const { client, broker } = await pair();
+  broker.pause();
+  client.write(Buffer.alloc(64 * 1024 * 1024));
+  const other = await pair();
+  await expect.poll(() => proxy.links.length).toBe(2);
+  await expect.poll(() => broker.readableLength).toBeGreaterThan(0);
+  other.client.end();
+  proxy.reset();
+  await proxy.close();
+  expect(proxy.links).toEqual([]);
+});
+
 test('close() leaves nothing running, whatever was under way', async () => {
   const timers = running('Timeout');
   const other = await FaultProxy.open(proxy.url);
@@ -241,7 +254,7 @@ test('close() leaves nothing running, whatever was under way', async () => {
   await once(second, 'connect');
   await expect.poll(() => other.accepted).toBe(2);
   await Promise.all([other.close(), other.close(), playing, closing(held), closing(second)]);
-  expect(running('Timeout')).toBe(timers);
+  expect(running('Timeout')).toBeLessThanOrEqual(timers);
   await expect.poll(() => running('TCPSocketWrap')).toBe(0);
   expect(running('TCPServerWrap')).toBe(2); // of beforeEach
 });
