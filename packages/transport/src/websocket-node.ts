@@ -174,7 +174,8 @@ export interface Pings {
 export class NodeSocket implements MessageSocket {
   readonly canPause: boolean = true;
   readonly #socket: WebSocket;
-  readonly #binary: BinaryMode;
+  #binary: BinaryMode;
+  #isFirst = true;
   readonly #remote: string;
   readonly #pings: Pings | undefined;
   #listener: MessageListener | undefined;
@@ -238,8 +239,11 @@ export class NodeSocket implements MessageSocket {
     this.#socket.terminate();
   }
 
-  readonly #onMessage = (data: RawData): void => {
+  readonly #onMessage = (data: RawData, isBinary: boolean): void => {
     this.#asked = false;
+    // Whoever says CONNECT or CONNECTED in binary, though it is text, may cut our text at NUL (W-14): answer in kind.
+    if (this.#isFirst && isBinary && this.#binary === 'auto') this.#binary = 'always';
+    this.#isFirst = false;
     if (data instanceof Uint8Array) this.#listener?.message(data);
     else if (data instanceof ArrayBuffer) this.#listener?.message(new Uint8Array(data));
     else for (const part of data) this.#listener?.message(part);

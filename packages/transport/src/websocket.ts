@@ -177,6 +177,7 @@ class StandardSocket implements MessageSocket {
   readonly canPause: boolean;
   readonly #socket: WebSocketLike;
   readonly #binary: BinaryMode;
+  readonly #cutsText: boolean;
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }); // a BOM is content
   readonly #encoder = new TextEncoder();
   #listener: MessageListener | undefined;
@@ -185,6 +186,7 @@ class StandardSocket implements MessageSocket {
   constructor(socket: WebSocketLike, binary: BinaryMode) {
     this.#socket = socket;
     this.#binary = binary;
+    this.#cutsText = isReactNative();
     this.canPause = socket.pause !== undefined && socket.resume !== undefined;
   }
 
@@ -244,7 +246,7 @@ class StandardSocket implements MessageSocket {
   }
 
   readonly #onMessage = ({ data }: WebSocketLikeEvent): void => {
-    if (typeof data === 'string') this.#listener?.message(this.#encoder.encode(data));
+    if (typeof data === 'string') this.#listener?.message(this.#encoder.encode(this.#mended(data)));
     else if (data instanceof ArrayBuffer) this.#listener?.message(new Uint8Array(data));
     else if (data instanceof Uint8Array) this.#listener?.message(data);
   };
@@ -254,6 +256,11 @@ class StandardSocket implements MessageSocket {
     this.#forget();
     listener?.closed(code ?? 1006, reason ?? '');
   };
+
+  /** React Native cuts text at its first NUL, which ends a frame; a broker that speaks text sends one frame a message (W-14). */
+  #mended(text: string): string {
+    return this.#cutsText && !text.endsWith('\0') && /[^\r\n]/.test(text) ? `${text}\0` : text;
+  }
 
   #asText(bytes: Uint8Array): string | undefined {
     try {

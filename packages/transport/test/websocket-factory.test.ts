@@ -75,7 +75,7 @@ describe('P19: a SockJS object from a factory', () => {
     expect(channel.buffered).toBe(0);
     expect(socket.sent[0]).toBe('SEND\n\nπ\0');
     socket.fire({ type: 'message', data: 'CONNECTED\n\n\0' });
-    expect(owner.text).toBe('CONNECTED\n\n\0');
+    expect(Buffer.concat(owner.chunks).toString()).toBe('CONNECTED\n\n\0');
     channel.end();
     expect(await owner.whenClosed()).toEqual({ code: 1000, reason: 'Normal closure' });
   });
@@ -114,6 +114,14 @@ describe('React Native (W-14)', () => {
     channel.write(frame);
     expect(socket.binaryType).toBe('arraybuffer');
     expect(socket.messages).toEqual([frame]);
+    channel.destroy();
+  });
+
+  test('text that came without the NUL that ended it gets it back, and a heart-beat stays one', async () => {
+    vi.stubGlobal('navigator', { product: 'ReactNative' });
+    const [socket, owner, channel] = await over(new ReactNative());
+    for (const data of ['CONNECTED\n\n', '\n', 'MESSAGE\n\nπ']) socket.fire({ type: 'message', data });
+    expect(Buffer.concat(owner.chunks).toString()).toBe('CONNECTED\n\n\0\nMESSAGE\n\nπ\0');
     channel.destroy();
   });
 
