@@ -25,8 +25,6 @@ const RUNTIMES = [
   { name: 'Bun', what: 'bun@1.4.5', command: 'bun', args: ['run'] },
 ] as const;
 
-export const RUNTIME_NAMES: readonly string[] = RUNTIMES.map(({ name }) => name);
-
 /** By name. The Node that runs us is taken as it is; with SKIP_PEERS in the environment nothing else is fetched. */
 export async function findRuntimes(): Promise<ReadonlyMap<string, Runtime | Skipped>> {
   const found = new Map<string, Runtime | Skipped>();
