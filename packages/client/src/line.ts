@@ -12,7 +12,6 @@
 import {
   type ClientEvent,
   ClientSession,
-  encode,
   Frame,
   frame,
   type HeartBeatPeriods,
@@ -249,15 +248,11 @@ export class Line {
     else if ('frame' in event) this.hooks.observe((observer) => observer.frameReceived?.(event.frame));
   }
 
-  // The session has no books on a stranger's delivery, so this is written past it. Of an ended subscription the broker takes
-  // everything back by itself (F-10), and a NACK would be an error.
+  // Of an ended subscription the broker takes everything back by itself (F-10), and a NACK would be an error.
   #giveBack(came: Frame): void {
-    const id = came.headers.get('ack');
-    if (id === undefined || this.version !== '1.2' || this.#streams.underWay || this.#session.state !== 'connected')
-      return;
-    const nack = frame('NACK', { id });
+    const nack = this.#session.refuse(came);
+    if (nack === undefined) return;
     this.#writer.flush();
-    this.#channel.write(encode(nack, { ...this.#settings.leniency, version: '1.2' }));
     this.hooks.observe((observer) => observer.frameSent?.(nack));
   }
 
