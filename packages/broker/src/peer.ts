@@ -333,7 +333,7 @@ export class Peer {
     this.#owner.count('received', 1);
     const replies = this.#router.replyQueue(frame);
     if (replies !== undefined) this.#expectReplies(replies);
-    const send = this.#router.send(frame, destination);
+    const send = this.#router.send(frame, destination, replies);
     if (send === undefined) this.#owner.count('droppedReplies', 1);
     else if (transaction === undefined) this.#batch.sends.push(send);
     else {
