@@ -13,12 +13,13 @@ import { type Delivery, type Engine, EngineError, type Inspection } from './engi
 import { type BrokerLimits, type LimitName, limitNamedIn, resolveLimits } from './limits.ts';
 import { type Log, type Logger, type LogLevel, logTo, reasons, SILENT } from './log.ts';
 import type { MetricsSnapshot } from './metrics.ts';
-import { type Counted, type FrameKind, Peer, type PeerOwner } from './peer.ts';
+import { Peer, type PeerOwner } from './peer.ts';
 import { Refusal } from './refusal.ts';
+import { DURABLE_NAMES } from './router.ts';
 import { lmdbStore } from './store/lmdb.ts';
 import { memoryStore } from './store/memory.ts';
 import type { Store } from './store/store.ts';
-import { Tally } from './tally.ts';
+import { type Counted, type FrameKind, Tally } from './tally.ts';
 import { ownerOf } from './temporary.ts';
 
 /** Time, passed in so that tests own it. */
@@ -352,6 +353,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
         heartBeat: { send: limits.minHeartBeatMs, expect: limits.minHeartBeatMs },
         leniency: this.#options.leniency,
         requireHost: this.#options.requireHost,
+        durableNames: DURABLE_NAMES,
       },
       this.now(),
     );

@@ -18,24 +18,25 @@ import {
 } from '@stompbox/protocol';
 import type { Channel, ChannelEnd } from '@stompbox/transport';
 import type { Identity } from './access.ts';
+import { Answers, type AnswersPeer, type Failed } from './answers.ts';
 import {
-  type Delivery,
-  type Destination,
-  type Engine,
-  EngineError,
-  type Feed,
-  type Send,
-  type Settlement,
-  type SubscriptionRequest,
-} from './engine/engine.ts';
-import { type BrokerLimits, LIMIT_BEHIND, type LimitName } from './limits.ts';
+  type Consumer,
+  Consumers,
+  type ConsumersOwner,
+  type ConsumersPeer,
+  putBack,
+  type Wishes,
+} from './consumers.ts';
+import { type Delivery, EngineError, type Settlement } from './engine/engine.ts';
+import { Batch, Transaction } from './gathering.ts';
+import { LIMIT_BEHIND } from './limits.ts';
+import { Outlet, type OutletPeer } from './outlet.ts';
 import { Refusal } from './refusal.ts';
 import { durableNameOf, prefetchOf, Router, selectorOf, wantsBrowsing, wantsExclusive } from './router.ts';
+import type { Counted, FrameKind, Holdings } from './tally.ts';
 
 /** What a peer needs of its broker. */
-export interface PeerOwner {
-  readonly engine: Engine;
-  readonly limits: BrokerLimits;
+export interface PeerOwner extends ConsumersOwner {
   /** What CONNECTED says in `server`; undefined says nothing. */
   readonly server: string | undefined;
   now(): number;
@@ -58,80 +59,13 @@ export interface PeerOwner {
   admitted(peer: Peer, version: string): void;
   /** An ERROR with that code and message was sent. */
   refused(peer: Peer, error: unknown, code: string, message: string): void;
-  /** Nothing more is delivered to it for now. */
-  reached(limit: LimitName): void;
   /** A failure that is nobody's but ours. */
   unexpected(error: unknown): void;
   closed(peer: Peer, end: ChannelEnd): void;
 }
 
-/** What a broker counts. */
-export type Counted =
-  | 'received'
-  | 'delivered'
-  | 'redelivered'
-  | 'acked'
-  | 'nacked'
-  | 'returned'
-  | 'droppedReplies'
-  | 'bytesReceived'
-  | 'bytesSent';
-
-/** Frames by what they do. */
-export type FrameKind = Exclude<ServerEvent<unknown>['type'], 'settle' | 'heart-beat' | 'fault'> | 'ack' | 'nack';
-
-/** What a connection holds now. */
-export interface Holdings {
-  readonly queueSubscriptions: number;
-  readonly topicSubscriptions: number;
-  readonly transactions: number;
-  readonly unsettled: number;
-  readonly isSlowed: boolean;
-}
-
-/** A subscription as the broker keeps it. */
-interface Consumer {
-  readonly subscription: ServerSubscription<Delivery>;
-  /** Deliveries wait for their ACK. */
-  readonly acked: boolean;
-  readonly feed: Promise<Feed>;
-  /** The feed once it may deliver: after the RECEIPT of the SUBSCRIBE (F-11). */
-  ready: Feed | undefined;
-  open: boolean;
-  /** Deliveries the client still allows (prefetch; without bound for `auto`) and the engine was not asked for. */
-  window: number;
-  /** Deliveries the engine was asked for and has not made. */
-  asked: number;
-}
-
-interface Transaction {
-  readonly sends: Send[];
-  readonly settlements: Settlement[];
-  readonly credits: Map<Consumer, number>;
-  frames: number;
-  bytes: number;
-}
-
-/** What one chunk has asked for so far. */
-interface Batch extends Pick<Transaction, 'credits'> {
-  readonly sends: Send[];
-  readonly settlements: Settlement[];
-  /** Receipts, how many of `sends` came before each, and whether it is the last of these that asked for it. */
-  readonly receipts: { readonly id: string; readonly after: number; readonly forSend: boolean }[];
-}
-
-/** What a SUBSCRIBE asks for besides a place. */
-type Wishes = Pick<SubscriptionRequest, 'selects' | 'selector' | 'exclusive' | 'browse' | 'durable'>;
-
-/** What to do when work was refused, where `at` says; answers the receipt that the refused frame had asked for. */
-type Failed = (at: number | undefined) => string | undefined;
-
 const DONE = Promise.resolve();
 
-const emptyBatch = (): Batch => ({ sends: [], settlements: [], receipts: [], credits: new Map() });
-
-// Asking for few at a time keeps what the engine hands over bounded by what the client reads.
-const CREDIT = 2;
 // Input whose effect is still awaited, above which a connection is not read.
 const MAX_IN_FLIGHT_BYTES = 256 * 1024;
 // How long what was asked for may keep a connection that is about to end.
@@ -151,22 +85,18 @@ export class Peer {
   readonly #owner: PeerOwner;
   readonly #session: ServerSession<Delivery>;
   readonly #router: Router;
-  readonly #consumers = new Map<ServerSubscription<Delivery>, Consumer>();
+  readonly #consumers: Consumers;
+  readonly #answers: Answers;
+  readonly #outlet: Outlet;
   readonly #transactions = new Map<string, Transaction>();
   #identity: Identity | undefined;
   #clientId: string | undefined;
 
-  #batch = emptyBatch();
-  #tail: Promise<void> = Promise.resolve();
+  #batch = new Batch();
   #receiptAtFault: string | undefined;
   #chunkBytes = 0;
   #inFlightBytes = 0;
   #paused = false;
-
-  #full = false; // the channel has had enough, and will say when it is empty
-  #channelBytes = 0; // what it held after the last flush, where it was full: otherwise it takes care of itself
-  #choked = false;
-  #dirty = false;
 
   #ending = false; // no more input is acted on
   #ended = false; // the last words are out
@@ -174,8 +104,6 @@ export class Peer {
   #afterEndBytes = 0;
   #cancelTimer: (() => void) | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
-  #unsettled = 0;
-  #sated = false; // it owes as many settlements as it may
 
   constructor(id: string, channel: Channel, owner: PeerOwner, session: ServerSession<Delivery>, scratch: Encoder) {
     this.id = id;
@@ -195,6 +123,10 @@ export class Peer {
       hasTemporary: (queue: string) => owner.hasTemporary(queue),
     };
     this.#router = new Router(options, scratch);
+    const self = this.#self();
+    this.#consumers = new Consumers(owner, self, session);
+    this.#answers = new Answers(session, self);
+    this.#outlet = new Outlet(channel, session, self);
     channel.open({
       data: (bytes) => this.#data(bytes),
       drain: () => this.#drained(),
@@ -209,15 +141,37 @@ export class Peer {
   }
 
   get holdings(): Holdings {
-    let queueSubscriptions = 0;
-    for (const { subscription } of this.#consumers.values())
-      if (!subscription.destination.startsWith('/topic/')) queueSubscriptions++;
+    const { queues, topics } = this.#consumers.kinds;
     return {
-      queueSubscriptions,
-      topicSubscriptions: this.#consumers.size - queueSubscriptions,
+      queueSubscriptions: queues,
+      topicSubscriptions: topics,
       transactions: this.#transactions.size,
-      unsettled: this.#unsettled,
+      unsettled: this.#consumers.unsettled,
       isSlowed: this.#paused,
+    };
+  }
+
+  // What the parts of a connection ask of it.
+  #self(): ConsumersPeer & AnswersPeer & OutletPeer {
+    const peer = this;
+    return {
+      get unread() {
+        return peer.#session.pending + peer.#outlet.held;
+      },
+      delivered: ({ redelivered }) => {
+        this.delivered++;
+        this.#owner.count('delivered', 1);
+        if (redelivered) this.#owner.count('redelivered', 1);
+        this.#outlet.said();
+        if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
+      },
+      ended: (error) => this.#fail(error, undefined),
+      said: () => this.#outlet.said(),
+      failed: (error, receipt) => this.#failNow(error, receipt),
+      now: () => this.#owner.now(),
+      sent: (bytes) => this.#owner.count('bytesSent', bytes),
+      flushLater: () => this.#owner.flushLater(this),
+      flush: () => this.flush(),
     };
   }
 
@@ -277,7 +231,7 @@ export class Peer {
       this.#settle(event);
       return;
     }
-    this.#owner.heard(event.type);
+    this.#owner.heard(event.type === 'forget' ? 'unsubscribe' : event.type);
     this.#commitBatch(); // what follows takes its turn behind what came before
     switch (event.type) {
       case 'subscribe':
@@ -286,25 +240,22 @@ export class Peer {
       case 'unsubscribe':
         this.#unsubscribe(event.frame, event.subscription, event.owed, receipt);
         return;
+      case 'forget':
+        this.#forgetDurable(event.frame, receipt);
+        return;
       case 'begin':
-        this.#transactions.set(event.transaction, {
-          sends: [],
-          settlements: [],
-          credits: new Map(),
-          frames: 0,
-          bytes: 0,
-        });
-        this.#answer(DONE, receipt);
+        this.#transactions.set(event.transaction, new Transaction(this.#owner.limits));
+        this.#answers.answer(DONE, receipt);
         return;
       case 'commit':
         this.#commit(event.transaction, receipt);
         return;
       case 'abort':
         this.#transactions.delete(event.transaction);
-        this.#answer(this.#putBack(event.orphans), receipt);
+        this.#answers.answer(this.#putBack(event.orphans), receipt);
         return;
       case 'disconnect':
-        this.#answer(DONE, receipt);
+        this.#answers.answer(DONE, receipt);
         this.#depart();
     }
   }
@@ -319,7 +270,7 @@ export class Peer {
         this.#clientId = frame.get('client-id');
         const { server } = this.#owner;
         this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.#owner.now());
-        this.#said();
+        this.#outlet.said();
         this.#owner.admitted(this, version);
         this.#pump();
         this.#throttle();
@@ -336,47 +287,24 @@ export class Peer {
     const send = this.#router.send(frame, destination, replies);
     if (send === undefined) this.#owner.count('droppedReplies', 1);
     else if (transaction === undefined) this.#batch.sends.push(send);
-    else {
-      const enlisting = this.#enlist(transaction);
-      enlisting.bytes += send.content.bytes.length;
-      const { maxTransactionBytes } = this.#owner.limits;
-      if (enlisting.bytes > maxTransactionBytes) {
-        throw new Refusal(
-          'limit',
-          `the transaction holds more than ${maxTransactionBytes} bytes (maxTransactionBytes)`,
-        );
-      }
-      enlisting.sends.push(send);
-    }
-    if (receipt !== undefined) this.#confirmLater(receipt, send !== undefined && transaction === undefined);
-  }
-
-  #confirmLater(receipt: string, forSend: boolean): void {
-    this.#batch.receipts.push({ id: receipt, after: this.#batch.sends.length, forSend });
+    else this.#enlist(transaction).send(send);
+    if (receipt !== undefined) this.#batch.confirm(receipt, send !== undefined && transaction === undefined);
   }
 
   #settle(event: ServerEvent<Delivery> & { type: 'settle' }): void {
     const { items, transaction, receipt, subscription } = event;
     const outcome = event.outcome === 'ack' ? 'ack' : event.frame.get('requeue') === 'false' ? 'reject' : 'nack';
-    const { settlements, credits } = transaction === undefined ? this.#batch : this.#enlist(transaction);
-    for (const delivery of items) settlements.push({ delivery, outcome });
-    const consumer = subscription && this.#consumers.get(subscription);
-    if (consumer !== undefined) credits.set(consumer, (credits.get(consumer) ?? 0) + items.length);
+    const gathering = transaction === undefined ? this.#batch : this.#enlist(transaction);
+    gathering.settle(items, outcome, this.#consumers.get(subscription));
     this.#owner.heard(event.outcome);
     if (transaction === undefined) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
-    if (receipt !== undefined) this.#confirmLater(receipt, false);
+    if (receipt !== undefined) this.#batch.confirm(receipt, false);
   }
 
   #enlist(name: string): Transaction {
     const transaction = this.#transactions.get(name);
     if (transaction === undefined) throw new Refusal('limit', `transaction ${name} is not open`); // the session has seen to it
-    const { maxTransactionFrames } = this.#owner.limits;
-    if (++transaction.frames > maxTransactionFrames) {
-      throw new Refusal(
-        'limit',
-        `the transaction holds more than ${maxTransactionFrames} frames (maxTransactionFrames)`,
-      );
-    }
+    transaction.enlist();
     return transaction;
   }
 
@@ -390,7 +318,7 @@ export class Peer {
     for (const { outcome } of settlements) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', 1);
     this.#slow(
       this.#owner.engine.commit({ sends, settlements, atomic: true }),
-      () => this.#receipts(receipt),
+      () => this.#answers.receipt(receipt),
       () => {
         // Nothing of it happened: what it would have settled goes back with the rest of this connection (T-06).
         this.#transactions.set(name, transaction);
@@ -398,24 +326,24 @@ export class Peer {
         return receipt;
       },
     );
-    this.#giveCredit(transaction.credits);
+    this.#consumers.credit(transaction.credits);
   }
 
   // All that this chunk sent and settled, as one piece of work.
   #commitBatch(): void {
     const batch = this.#batch;
     const { sends, settlements, receipts } = batch;
-    if (sends.length === 0 && settlements.length === 0 && receipts.length === 0) {
+    if (batch.isEmpty) {
       if (this.#session.buffered === 0) this.#chunkBytes = 0; // otherwise they belong to a frame that is still coming
       return;
     }
-    this.#batch = emptyBatch();
+    this.#batch = new Batch();
     const done = this.#owner.engine.commit({ sends, settlements, atomic: false });
     this.#slow(
       done,
       () => {
         for (const { id } of receipts) this.#session.receipt(id);
-        if (receipts.length > 0) this.#said();
+        if (receipts.length > 0) this.#outlet.said();
       },
       (at) => {
         if (at === undefined) {
@@ -427,7 +355,7 @@ export class Peer {
         return receipts.find(({ after, forSend }) => forSend && after === at + 1)?.id;
       },
     );
-    this.#giveCredit(batch.credits);
+    this.#consumers.credit(batch.credits);
   }
 
   // Waits for work in its turn, and does not read on while too much of it is under way. A client that owes settlements is
@@ -436,7 +364,7 @@ export class Peer {
     const bytes = this.#chunkBytes;
     this.#chunkBytes = 0;
     this.#inFlightBytes += bytes;
-    this.#later(
+    this.#answers.later(
       work.then(
         () => {
           this.#inFlightBytes -= bytes;
@@ -459,9 +387,9 @@ export class Peer {
     if (this.#ended) return;
     const { maxOutputBytes } = this.#owner.limits;
     const slack = this.#paused ? 0.5 : 1;
-    const behind = this.#inFlightBytes > MAX_IN_FLIGHT_BYTES * slack && !this.#owes();
+    const behind = this.#inFlightBytes > MAX_IN_FLIGHT_BYTES * slack && !this.#consumers.owes;
     const early = this.#identity === undefined && this.#session.buffered > MAX_IN_FLIGHT_BYTES * slack;
-    const unread = this.#channelBytes > maxOutputBytes * slack;
+    const unread = this.#outlet.held > maxOutputBytes * slack;
     if ((behind || early || unread) === this.#paused) return;
     this.#paused = !this.#paused;
     if (this.#paused) this.channel.pause();
@@ -469,38 +397,6 @@ export class Peer {
       this.#session.excuse(this.#owner.now());
       this.channel.resume();
     }
-  }
-
-  #owes(): boolean {
-    for (const { subscription } of this.#consumers.values()) if (subscription.owed.size > 0) return true;
-    return false;
-  }
-
-  // --- answers: in the order they were asked for (R-04)
-
-  // Runs `done` when `work` and everything before it is over; what fails becomes the one ERROR.
-  #later<T>(work: Promise<T>, done: (value: T) => void, failed?: Failed): void {
-    work.catch(() => {}); // heard of in its turn, which may be late; until then nobody else is to
-    this.#tail = this.#tail
-      .then(() => work)
-      .then(done)
-      .catch((error: unknown) => {
-        this.#failNow(error, failed?.(error instanceof EngineError ? error.at : undefined));
-      });
-  }
-
-  #answer(work: Promise<unknown>, receipt: string | undefined): void {
-    this.#later(
-      work,
-      () => this.#receipts(receipt),
-      () => receipt,
-    );
-  }
-
-  #receipts(receipt: string | undefined): void {
-    if (receipt === undefined || this.#ended) return;
-    this.#session.receipt(receipt);
-    this.#said();
   }
 
   // --- subscriptions
@@ -517,47 +413,20 @@ export class Peer {
       browse,
       durable: destination.kind === 'topic' ? this.#durableName(frame, subscription.destination) : undefined,
     };
-    this.#start(this.#open(subscription, destination, window, wishes), receipt);
+    this.#start(this.#consumers.open(subscription, destination, window, wishes), receipt);
   }
 
   #durableName(frame: Frame, destination: string): string | undefined {
     return durableNameOf(frame, this.#identity?.name ?? '', this.#clientId, destination);
   }
 
-  #open(
-    subscription: ServerSubscription<Delivery>,
-    destination: Destination,
-    window: number,
-    wishes: Wishes = {},
-  ): Consumer {
-    const acked = subscription.ack !== 'auto';
-    const consumer: Consumer = {
-      subscription,
-      acked,
-      feed: this.#owner.engine.open({
-        ...wishes,
-        destination,
-        acknowledged: acked,
-        deliver: (delivery) => this.#deliver(consumer, delivery),
-        ended: (error) => queueMicrotask(() => this.#fail(error, undefined)), // we may be inside the engine
-      }),
-      ready: undefined,
-      open: true,
-      window,
-      asked: 0,
-    };
-    this.#consumers.set(subscription, consumer);
-    return consumer;
-  }
-
   // RECEIPT first, then the first MESSAGE (F-11).
   #start(consumer: Consumer, receipt?: string): void {
-    this.#later(
+    this.#answers.later(
       consumer.feed,
       (feed) => {
-        this.#receipts(receipt);
-        consumer.ready = feed;
-        if (consumer.open) this.#ask(consumer);
+        this.#answers.receipt(receipt);
+        this.#consumers.start(consumer, feed);
       },
       () => receipt,
     );
@@ -571,26 +440,25 @@ export class Peer {
     receipt: string | undefined,
   ): void {
     const durable = this.#durableName(frame, subscription.destination);
-    const left = this.#leave(subscription);
-    this.#recount();
+    const left = this.#consumers.leave(subscription);
     const back = Promise.all([this.#putBack(owed), left]);
-    if (durable === undefined) this.#answer(back, receipt);
+    if (durable === undefined) this.#answers.answer(back, receipt);
     else
-      this.#answer(
+      this.#answers.answer(
         back.then(() => this.#owner.engine.inspect.forgetDurable(durable)),
         receipt,
       );
   }
 
-  // A feed that may deliver is closed at once: nothing can be delivered to a subscription that has ended.
-  #leave(subscription: ServerSubscription<Delivery>): Promise<void> {
-    const consumer = this.#consumers.get(subscription);
-    if (consumer === undefined) return DONE;
-    this.#consumers.delete(subscription);
-    consumer.open = false;
-    if (consumer.ready === undefined) return consumer.feed.then((feed) => feed.close()).catch(() => {}); // it never opened, and SUBSCRIBE was told
-    consumer.ready.close();
-    return DONE;
+  // ActiveMQ's clients end a durable subscription in two steps: UNSUBSCRIBE, and again with its name (6.6).
+  #forgetDurable(frame: Frame, receipt: string | undefined): void {
+    const name = this.#durableName(frame, '');
+    if (name === undefined) throw new Refusal('bad-header', 'the name of the durable subscription is empty');
+    this.#answers.inTurn(async () => {
+      if (this.#ended) return;
+      if (!(await this.#owner.engine.inspect.forgetDurable(name)))
+        throw new Refusal('bad-destination', 'there is no durable subscription of that name (F-08)');
+    }, receipt);
   }
 
   // The subscription that answers to `reply-to:/temp-queue/x` arrive on, unless the client has made one (conformance 6.6).
@@ -598,121 +466,34 @@ export class Peer {
     const destination = this.#router.temporaryQueue(name);
     const id = destination.text;
     if (this.#session.subscriptions.has(id)) return;
-    for (const { subscription } of this.#consumers.values()) if (subscription.destination === destination.text) return;
-    this.#start(this.#open(this.#session.subscribeImplicitly(id, id), destination, Number.POSITIVE_INFINITY));
+    if (this.#consumers.has(destination.text)) return;
+    this.#start(this.#consumers.open(this.#session.subscribeImplicitly(id, id), destination, Number.POSITIVE_INFINITY));
   }
 
-  // Deliveries that nobody will settle now: all at once, so that they go out again in their order.
   #putBack(orphans: readonly Delivery[]): Promise<void> {
-    if (orphans.length === 0) return DONE;
-    const settlements = orphans.map((delivery) => ({ delivery, outcome: 'return' as const }));
-    return this.#owner.engine.commit({ sends: [], settlements, atomic: false });
+    return putBack(this.#owner.engine, orphans);
   }
 
   #release(settlements: readonly Settlement[]): void {
     this.#putBack(settlements.map(({ delivery }) => delivery)).catch((error: unknown) => this.#owner.unexpected(error));
   }
 
-  // --- deliveries
-
-  #deliver(consumer: Consumer, delivery: Delivery): void {
-    this.#session.message(consumer.subscription, delivery, delivery);
-    this.delivered++;
-    this.#owner.count('delivered', 1);
-    if (delivery.redelivered) this.#owner.count('redelivered', 1);
-    if (consumer.acked) this.#unsettled++;
-    consumer.asked--;
-    this.#said();
-    if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
-    this.#ask(consumer);
-  }
-
-  // Asks the engine for more, as far as the client's window and the room for output allow (M-90, M-91).
-  #ask(consumer: Consumer): void {
-    if (this.#choked || consumer.ready === undefined || consumer.asked >= CREDIT || consumer.window === 0) return;
-    if (this.#session.pending + this.#channelBytes > this.#owner.limits.maxOutputBytes) {
-      this.#choked = true;
-      return;
-    }
-    let n = Math.min(consumer.window, CREDIT - consumer.asked);
-    if (consumer.acked) {
-      const room = this.#owner.limits.maxUnsettled - this.#unsettled - consumer.asked;
-      if (room <= 0) {
-        if (!this.#sated) this.#owner.reached('maxUnsettled');
-        this.#sated = true;
-        return;
-      }
-      n = Math.min(n, room);
-    }
-    consumer.window -= n;
-    consumer.asked += n;
-    consumer.ready.request(n);
-  }
-
-  #giveCredit(credits: Map<Consumer, number>): void {
-    for (const [consumer, n] of credits) {
-      consumer.window += n;
-      if (!consumer.open) continue;
-      this.#unsettled -= n;
-      this.#ask(consumer);
-    }
-    if (this.#sated) this.#askAgain();
-  }
-
-  #askAgain(): void {
-    if (this.#unsettled >= this.#owner.limits.maxUnsettled) return;
-    this.#sated = false;
-    for (const consumer of this.#consumers.values()) this.#ask(consumer);
-  }
-
-  // What a subscription owed that has left is nobody's debt.
-  #recount(): void {
-    this.#unsettled = 0;
-    for (const { acked, subscription } of this.#consumers.values())
-      if (acked) this.#unsettled += subscription.owed.size;
-    if (this.#sated) this.#askAgain();
-  }
-
   // --- output
-
-  #said(): void {
-    if (this.channel.framed)
-      this.flush(); // one frame a WebSocket message (W-05)
-    else if (!this.#dirty) {
-      this.#dirty = true;
-      this.#owner.flushLater(this);
-    }
-  }
 
   /** Hands what was said to the channel. */
   flush(): void {
-    this.#dirty = false;
-    if (this.#session.pending > 0) {
-      const now = this.#owner.now();
-      if (this.channel.framed) this.#write(this.#session.take(now));
-      else for (const bytes of this.#session.takeAll(now)) this.#write(bytes);
-    }
-    this.#channelBytes = this.#full ? this.channel.buffered : 0;
-    this.#throttle();
-    if (this.#choked) this.#unchoke();
-  }
-
-  #write(bytes: Uint8Array): void {
-    this.#owner.count('bytesSent', bytes.length);
-    if (!this.channel.write(bytes)) this.#full = true;
+    this.#outlet.flush();
+    this.#relax();
   }
 
   #drained(): void {
-    this.#full = false;
-    this.#channelBytes = 0;
-    this.#throttle();
-    this.#unchoke();
+    this.#outlet.drained();
+    this.#relax();
   }
 
-  #unchoke(): void {
-    if (this.#channelBytes > this.#owner.limits.maxOutputBytes / 2) return;
-    this.#choked = false;
-    for (const consumer of this.#consumers.values()) this.#ask(consumer);
+  #relax(): void {
+    this.#throttle();
+    if (this.#outlet.held <= this.#owner.limits.maxOutputBytes / 2) this.#consumers.unchoke();
   }
 
   // --- time
@@ -757,7 +538,7 @@ export class Peer {
     if (this.#ending) return;
     this.#ending = true;
     this.#commitBatch();
-    this.#later(DONE, () => this.#failNow(error, receipt, closeCode));
+    this.#answers.later(DONE, () => this.#failNow(error, receipt, closeCode));
   }
 
   #failNow(error: unknown, receipt: string | undefined, closeCode?: number): void {
@@ -799,7 +580,7 @@ export class Peer {
   // Ends in its turn, or when what it waits for takes too long.
   #depart(): void {
     this.#ending = true;
-    this.#later(DONE, () => this.#end());
+    this.#answers.later(DONE, () => this.#end());
     this.#cancelTimer?.();
     this.#timerAt = Number.NEGATIVE_INFINITY; // no deadline of the session comes before it
     this.#cancelTimer = this.#owner.schedule(MAX_DEPARTURE_MS, () => this.#end());
@@ -821,10 +602,7 @@ export class Peer {
     for (const { settlements } of this.#transactions.values())
       for (const { delivery } of settlements) owed.add(delivery);
     this.#transactions.clear();
-    for (const [subscription] of this.#consumers) {
-      for (const { item } of subscription.owed.values()) owed.add(item); // what is enlisted is owed until COMMIT
-      void this.#leave(subscription);
-    }
+    for (const delivery of this.#consumers.leaveAll()) owed.add(delivery); // what is enlisted is owed until COMMIT
     this.#owner.count('returned', owed.size);
     // Now that all have left, so that nothing of it comes back to us.
     this.#putBack([...owed]).catch((error: unknown) => this.#owner.unexpected(error));

@@ -2,19 +2,47 @@
 // integers; everything else is counted when it is asked for.
 
 import { statfsSync } from 'node:fs';
+import type { ServerEvent } from '@stompbox/protocol';
+import type { Channel } from '@stompbox/transport';
 import type { EngineCounts } from './engine/embedded/books.ts';
 import type { Inspection } from './engine/engine.ts';
 import { type BrokerLimits, LIMITS, type LimitName } from './limits.ts';
 import type { MetricsSnapshot } from './metrics.ts';
-import type { Counted, FrameKind, Peer } from './peer.ts';
 import { isTemporary } from './temporary.ts';
+
+/** What a broker counts. */
+export type Counted =
+  | 'received'
+  | 'delivered'
+  | 'redelivered'
+  | 'acked'
+  | 'nacked'
+  | 'returned'
+  | 'droppedReplies'
+  | 'bytesReceived'
+  | 'bytesSent';
+
+/** Frames by what they do. */
+export type FrameKind =
+  | Exclude<ServerEvent<unknown>['type'], 'settle' | 'forget' | 'heart-beat' | 'fault'>
+  | 'ack'
+  | 'nack';
+
+/** What a connection holds now. */
+export interface Holdings {
+  readonly queueSubscriptions: number;
+  readonly topicSubscriptions: number;
+  readonly transactions: number;
+  readonly unsettled: number;
+  readonly isSlowed: boolean;
+}
 
 /** What the snapshot needs besides what was counted. */
 interface Present {
   readonly version: string;
   readonly engine: string;
   readonly uptimeMs: number;
-  readonly peers: Iterable<Peer>;
+  readonly peers: Iterable<{ readonly channel: Channel; readonly holdings: Holdings }>;
   readonly limits: BrokerLimits;
   readonly inspect: Inspection;
   readonly engineCounts?: EngineCounts;
