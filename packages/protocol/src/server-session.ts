@@ -125,7 +125,8 @@ export class ServerSession<Item = unknown> extends Session {
     super(options, now, 'replace');
     this.#options = options;
     this.#versions = options.versions ?? VERSIONS;
-    this.decoder.limits = { ...LOGIN_LIMITS, ...options.loginLimits };
+    this.decoder.limits = LOGIN_LIMITS;
+    this.decoder.limits = options.loginLimits ?? {};
   }
 
   /** Open subscriptions by id. */
@@ -280,7 +281,8 @@ export class ServerSession<Item = unknown> extends Session {
     if (answer.server !== undefined) headers.push(['server', answer.server]);
     this.encoder.frame(frame('CONNECTED', headers));
     this.begin(version, version === '1.0' ? { out: 0, in: 0 } : agree(mine, this.#theirs), now);
-    this.decoder.limits = { ...DEFAULT_LIMITS, ...this.#options.limits };
+    this.decoder.limits = DEFAULT_LIMITS;
+    this.decoder.limits = this.#options.limits ?? {};
   }
 
   #subscribe(frame: Frame): ServerSubscription<Item> {
