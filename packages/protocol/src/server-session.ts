@@ -134,6 +134,11 @@ export class ServerSession<Item = unknown> extends Session {
     return this.#ledger.subscriptions;
   }
 
+  /** How many deliveries were made that the client must settle; each is in `owed` under its number, from 0 on. */
+  get deliveries(): number {
+    return this.#deliveries;
+  }
+
   /** The next event, or undefined: more bytes are needed, or CONNECT waits for its answer. */
   next(now: number): ServerEvent<Item> | undefined {
     if (!this.hears() || this.current === 'connecting') return undefined;
