@@ -52,6 +52,41 @@ onBothEngines((open) => {
     expect(at.broker.inspect.durables()).toHaveLength(2);
   });
 
+  test.each(DIALECTS.slice(0, 2))('in the words of %s it ends in two steps, too', async (_, login, headers) => {
+    const at = await open();
+    const client = await at.client(login);
+    await client.subscribe('1', '/topic/t', 'auto', headers);
+    client.say('UNSUBSCRIBE', { id: '1' });
+    await client.send('/topic/t', 'gathered');
+    expect(at.broker.inspect.durables()).toMatchObject([{ waiting: 1, connected: false }]);
+    client.say('UNSUBSCRIBE', { id: '1', ...headers });
+    client.say('UNSUBSCRIBE', { id: '1', ...headers, receipt: 'again' });
+    const error = await client.error();
+    expect([error.get('message'), error.get('receipt-id')]).toEqual([
+      'there is no durable subscription of that name (F-08)',
+      'again',
+    ]);
+    expect(at.broker.inspect.durables()).toEqual([]);
+    expect(at.broker.inspect.bytes).toBe(0);
+  });
+
+  test('a durable subscription that somebody else has is not ended, nor one of another user', async () => {
+    const at = await open({ authenticate: ({ login = '' }) => ({ name: login }) });
+    const headers = { 'activemq.subscriptionName': 'news' };
+    const owner = await at.client({ login: 'ann', 'client-id': 'me' });
+    await owner.subscribe('1', '/topic/t', 'auto', headers);
+    for (const [login, says] of [
+      ['ann', /has its subscriber/],
+      ['bob', /there is no durable subscription/],
+    ] as const) {
+      const other = await at.client({ login, 'client-id': 'me' });
+      other.say('UNSUBSCRIBE', { id: 'x', ...headers });
+      expect((await other.error()).get('message')).toMatch(says);
+    }
+    await owner.send('/topic/t', 'still there');
+    expect(await owner.bodies(1)).toEqual(['still there']);
+  });
+
   test('a subscription made and deleted in one breath is gone', async () => {
     const at = await open();
     const client = await at.client();
