@@ -14,12 +14,15 @@ import type {
   SubscriptionRequest,
 } from './engine/engine.ts';
 import type { BrokerLimits, LimitName } from './limits.ts';
+import { Overdue } from './overdue.ts';
 
 /** A subscription as the broker keeps it. */
 export interface Consumer {
   readonly subscription: ServerSubscription<Delivery>;
   /** Deliveries wait for their ACK. */
   readonly acked: boolean;
+  /** And are not to wait for ever. */
+  readonly timed: boolean;
   readonly feed: Promise<Feed>;
   /** The feed once it may deliver: after the RECEIPT of the SUBSCRIBE (F-11). */
   ready: Feed | undefined;
@@ -37,6 +40,8 @@ export type Wishes = Pick<SubscriptionRequest, 'selects' | 'selector' | 'exclusi
 export interface ConsumersOwner {
   readonly engine: Engine;
   readonly limits: BrokerLimits;
+  now(): number;
+  schedule(ms: number, run: () => void): () => void;
   /** Nothing more is delivered for now. */
   reached(limit: LimitName): void;
 }
@@ -49,6 +54,8 @@ export interface ConsumersPeer {
   delivered(delivery: Delivery): void;
   /** The engine has ended a subscription. */
   ended(error: EngineError): void;
+  /** A delivery has waited too long for its settlement. */
+  overdue(): void;
 }
 
 // Asking for few at a time keeps what the engine hands over bounded by what the client reads.
@@ -60,6 +67,7 @@ export class Consumers {
   readonly #peer: ConsumersPeer;
   readonly #session: ServerSession<Delivery>;
   readonly #all = new Map<ServerSubscription<Delivery>, Consumer>();
+  #overdue: Overdue | undefined; // made with the first debt
   #unsettled = 0;
   #choked = false; // too much waits for the client
   #sated = false; // it owes as many settlements as it may
@@ -109,6 +117,7 @@ export class Consumers {
     const consumer: Consumer = {
       subscription,
       acked,
+      timed: acked && !wishes.browse, // nobody has to settle a copy
       feed: this.#owner.engine.open({
         ...wishes,
         destination,
@@ -142,6 +151,8 @@ export class Consumers {
   /** Ends all. Answers what they owed, what is enlisted in transactions included. */
   leaveAll(): Delivery[] {
     const owed: Delivery[] = [];
+    this.#overdue?.stop();
+    this.#unsettled = 0;
     for (const subscription of this.#all.keys()) {
       for (const { item } of subscription.owed.values()) owed.push(item);
       void this.#leave(subscription);
@@ -181,9 +192,34 @@ export class Consumers {
   #deliver(consumer: Consumer, delivery: Delivery): void {
     this.#session.message(consumer.subscription, delivery, delivery);
     if (consumer.acked) this.#unsettled++;
+    if (consumer.timed) this.#watch();
     consumer.asked--;
     this.#peer.delivered(delivery);
     this.#ask(consumer);
+  }
+
+  #watch(): void {
+    this.#overdue ??= new Overdue(
+      {
+        oldest: () => this.#oldest(),
+        next: () => this.#session.deliveries,
+        now: () => this.#owner.now(),
+        schedule: (ms, run) => this.#owner.schedule(ms, run),
+        overdue: () => this.#peer.overdue(),
+      },
+      this.#owner.limits.unsettledTimeoutMs,
+    );
+    this.#overdue.watch();
+  }
+
+  #oldest(): number | undefined {
+    let oldest: number | undefined;
+    for (const { timed, subscription } of this.#all.values()) {
+      if (!timed) continue;
+      const [first] = subscription.owed.keys(); // the oldest, as they are in the order of delivery
+      if (first !== undefined && (oldest === undefined || first < oldest)) oldest = first;
+    }
+    return oldest;
   }
 
   // Asks the engine for more, as far as the client's window and the room for output allow (M-90, M-91).

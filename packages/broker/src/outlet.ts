@@ -8,12 +8,17 @@ import type { Delivery } from './engine/engine.ts';
 /** What an outlet needs of its connection. */
 export interface OutletPeer {
   now(): number;
+  schedule(ms: number, run: () => void): () => void;
   sent(bytes: number): void;
   /** Calls `flush` of the peer at the end of this turn. */
   flushLater(): void;
   /** The same, at once. */
   flush(): void;
+  /** The channel is full, and has passed nothing on for `outputTimeoutMs`, or up to a quarter longer. */
+  stuck(): void;
 }
+
+const LOOKS = 4; // within `outputTimeoutMs`
 
 export class Outlet {
   readonly #channel: Channel;
@@ -22,11 +27,18 @@ export class Outlet {
   #full = false; // the channel has had enough, and will say when it is empty
   #held = 0; // what it held after the last flush, where it was full: otherwise it takes care of itself
   #dirty = false;
+  readonly #timeoutMs: number;
+  #written = 0;
+  #passed = 0; // of these, what the channel had passed on when it was last looked at
+  #looksInVain = 0;
+  #cancel: (() => void) | undefined;
 
-  constructor(channel: Channel, session: ServerSession<Delivery>, peer: OutletPeer) {
+  /** `timeoutMs` 0: it is never stuck. */
+  constructor(channel: Channel, session: ServerSession<Delivery>, peer: OutletPeer, timeoutMs: number) {
     this.#channel = channel;
     this.#session = session;
     this.#peer = peer;
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Bytes that the channel could not pass on. */
@@ -60,8 +72,29 @@ export class Outlet {
     this.#held = 0;
   }
 
+  /** Whether the client reads is no longer looked at. */
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
   #write(bytes: Uint8Array): void {
     this.#peer.sent(bytes.length);
-    if (!this.#channel.write(bytes)) this.#full = true;
+    this.#written += bytes.length;
+    if (this.#channel.write(bytes)) return;
+    this.#full = true;
+    if (this.#cancel !== undefined || this.#timeoutMs === 0) return;
+    this.#looksInVain = -1;
+    this.#look();
+  }
+
+  #look(): void {
+    this.#cancel = undefined;
+    if (!this.#full) return;
+    const passed = this.#written - this.#channel.buffered;
+    this.#looksInVain = passed > this.#passed ? 0 : this.#looksInVain + 1;
+    this.#passed = passed;
+    if (this.#looksInVain === LOOKS) this.#peer.stuck();
+    else this.#cancel = this.#peer.schedule(Math.ceil(this.#timeoutMs / LOOKS), () => this.#look());
   }
 }

@@ -39,11 +39,8 @@ import type { Counted, FrameKind, Holdings } from './tally.ts';
 export interface PeerOwner extends ConsumersOwner {
   /** What CONNECTED says in `server`; undefined says nothing. */
   readonly server: string | undefined;
-  now(): number;
   /** Milliseconds since 1970. */
   time(): number;
-  /** Calls `run` after `ms`; the answer cancels. */
-  schedule(ms: number, run: () => void): () => void;
   /** Calls `peer.flush()` at the end of this turn. */
   flushLater(peer: Peer): void;
   authenticate(peer: Peer, frame: Frame): Promise<Identity>;
@@ -126,7 +123,7 @@ export class Peer {
     const self = this.#self();
     this.#consumers = new Consumers(owner, self, session);
     this.#answers = new Answers(session, self);
-    this.#outlet = new Outlet(channel, session, self);
+    this.#outlet = new Outlet(channel, session, self, owner.limits.outputTimeoutMs);
     channel.open({
       data: (bytes) => this.#data(bytes),
       drain: () => this.#drained(),
@@ -166,9 +163,12 @@ export class Peer {
         if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
       },
       ended: (error) => this.#fail(error, undefined),
+      overdue: () => this.#tooLate('unsettledTimeoutMs', 'a delivery was not settled within'),
+      stuck: () => this.#tooLate('outputTimeoutMs', 'nothing was read for'),
       said: () => this.#outlet.said(),
       failed: (error, receipt) => this.#failNow(error, receipt),
       now: () => this.#owner.now(),
+      schedule: (ms, run) => this.#owner.schedule(ms, run),
       sent: (bytes) => this.#owner.count('bytesSent', bytes),
       flushLater: () => this.#owner.flushLater(this),
       flush: () => this.flush(),
@@ -513,7 +513,7 @@ export class Peer {
     if (this.#paused) this.#session.excuse(now);
     const lost = this.#session.tick(now);
     if (lost !== undefined) {
-      this.#failNow(lost, undefined); // not in its turn: what it would wait for may be what does not come
+      this.#failNow(lost, undefined);
       return;
     }
     this.flush();
@@ -541,6 +541,11 @@ export class Peer {
     this.#answers.later(DONE, () => this.#failNow(error, receipt, closeCode));
   }
 
+  #tooLate(limit: 'unsettledTimeoutMs' | 'outputTimeoutMs', what: string): void {
+    this.#failNow(new Refusal('limit', `${what} ${this.#owner.limits[limit]} ms (${limit})`), undefined);
+  }
+
+  // Not in its turn: what it would wait for may be what does not come.
   #failNow(error: unknown, receipt: string | undefined, closeCode?: number): void {
     this.#ending = true;
     if (this.#ended) return;
@@ -566,6 +571,7 @@ export class Peer {
     this.#ended = this.#ending = true;
     this.#undo(); // before the last flush, which makes room: nothing may be delivered into that
     this.flush();
+    this.#outlet.stop();
     this.#session.close();
     if (this.#paused) this.channel.resume();
     this.channel.end(closeCode);
@@ -590,6 +596,7 @@ export class Peer {
     if (this.#gone) return;
     this.#gone = this.#ending = this.#ended = true;
     this.#cancelTimer?.();
+    this.#outlet.stop();
     this.#session.close();
     this.#undo();
     this.#owner.closed(this, end);

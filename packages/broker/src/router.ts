@@ -227,7 +227,7 @@ const EXCLUSIVE = ['exclusive', 'activemq.exclusive'];
 const MAX_DURABLE_NAME_BYTES = 900;
 const SUBSCRIPTION_NAME = ['durable-subscription-name', 'durable-subscriber-name', 'activemq.subscriptionName'];
 /** With one of them a durable subscription can be named although it is not open here. */
-export const DURABLE_NAMES = new NameSet(SUBSCRIPTION_NAME);
+export const DURABLE_NAMES: NameSet = new NameSet(SUBSCRIPTION_NAME);
 
 // Artemis names addresses without a prefix, and says in a header which of them are topics (6.3).
 function addressed(frame: Frame, header: string, destination: string): string {

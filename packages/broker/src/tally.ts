@@ -85,9 +85,11 @@ export class Tally {
     increment(this.#opened, transport);
   }
 
-  turnedAway(limit: 'maxConnections' | 'maxConnectionsPerAddress'): void {
+  /** `told`: with an ERROR. */
+  turnedAway(limit: 'maxConnections' | 'maxConnectionsPerAddress', told: boolean): void {
     this.#turnedAway[limit]++;
-    this.reached(limit);
+    if (told) this.refused('limit', limit);
+    else this.reached(limit);
   }
 
   refused(code: string, limit: LimitName | undefined): void {
