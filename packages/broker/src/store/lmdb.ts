@@ -95,8 +95,8 @@ export async function lmdbStore(
   }
 }
 
-/** So that a full disk can be drained. */
-const LEFT_FREE_BYTES = 512 * 1024;
+/** So that a full disk can be drained: what only takes away also copies pages before it frees some. */
+const LEFT_FREE_BYTES = 2 * 1024 * 1024;
 /** For the tree's own pages, and the list of free ones. */
 const SPARE_PAGES = 64;
 
