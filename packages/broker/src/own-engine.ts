@@ -30,11 +30,11 @@ export interface OwnEngineOptions extends Chosen, Required<Pick<EmbeddedEngineOp
   fault(error: unknown): void;
 }
 
-/** Rejects with StoreError; nothing is left open. */
-export async function openOwnEngine(options: OwnEngineOptions): Promise<OwnEngine> {
+/** Over the `given` store, or over the one that `data` means. Rejects with StoreError; nothing is left open. */
+export async function openOwnEngine(options: OwnEngineOptions, given?: Store): Promise<OwnEngine> {
   const { data, limits, log, now, fault, ...chosen } = options;
   const start = now();
-  const store = data === undefined ? memoryStore() : await lmdbStore({ dir: data });
+  const store = given ?? (data === undefined ? memoryStore() : await lmdbStore({ dir: data }));
   try {
     const engine = new EmbeddedEngine({ ...limits, ...chosen, observer: observing(log, fault) }, store);
     if (data !== undefined) {

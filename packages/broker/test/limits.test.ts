@@ -1,14 +1,12 @@
 // Every limit: what exceeds it gets one ERROR that names it (promise 5). The table is
 // complete: a limit without a row does not compile.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { type MemoryClient, quiet } from 'testkit';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createBroker, LIMITS, type LimitName } from '../src/index.ts';
 import { resolveLimits } from '../src/limits.ts';
-import { type Place, place } from './support.ts';
+import { folder, type Place, place } from './support.ts';
 
 const x = (n: number): string => 'x'.repeat(n);
 
@@ -22,9 +20,31 @@ interface Row {
   /** Goes up to the limit, and then beyond; answers who gets the ERROR. */
   exceed?(at: Place): Promise<MemoryClient>;
   /** The receipt of the frame that went beyond, where it is one that can be refused (R-07). */
-  readonly receipt?: string;
+  readonly receipt?: string | undefined;
   /** No frame exceeds it: what happens instead, and which test shows it. */
   readonly instead?: string;
+}
+
+type Said = readonly [destination: string, body?: string, headers?: Readonly<Record<string, string>>];
+
+const delay = (ms: number) => ({ AMQ_SCHEDULED_DELAY: String(ms) });
+/** It is refused before it has come whole. */
+const UNREAD: Partial<Row> = { receipt: undefined };
+
+/** SENDs that are confirmed, and one that is too many. */
+function sends(to: number, within: readonly Said[], beyond: Said, more: Partial<Row> = {}): Row {
+  return {
+    to,
+    receipt: 'over',
+    ...more,
+    async exceed(at) {
+      const client = await at.client();
+      for (const said of within) await client.send(...said);
+      const [destination, body, headers] = beyond;
+      client.say('SEND', { destination, ...headers, receipt: 'over' }, body);
+      return client;
+    },
+  };
 }
 
 const ROWS: Readonly<Record<LimitName, Row>> = {
@@ -62,15 +82,7 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
       return client;
     },
   },
-  maxHeaderLineBytes: {
-    to: 100,
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', '', { a: x(98) });
-      client.say('SEND', { destination: '/queue/q', a: x(99), receipt: 'over' });
-      return client;
-    },
-  },
+  maxHeaderLineBytes: sends(100, [['/queue/q', '', { a: x(98) }]], ['/queue/q', '', { a: x(99) }], UNREAD),
   maxHeaders: {
     to: 8,
     async exceed(at) {
@@ -93,25 +105,8 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
       return client;
     },
   },
-  maxBodyBytes: {
-    to: 1_000,
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', x(1_000));
-      client.say('SEND', { destination: '/queue/q' }, x(1_001));
-      return client;
-    },
-  },
-  maxDestinationBytes: {
-    to: 20,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send(`/queue/${x(13)}`);
-      client.say('SEND', { destination: `/queue/${'é'.repeat(7)}`, receipt: 'over' }); // bytes, not characters
-      return client;
-    },
-  },
+  maxBodyBytes: sends(1_000, [['/queue/q', x(1_000)]], ['/queue/q', x(1_001)], UNREAD),
+  maxDestinationBytes: sends(20, [[`/queue/${x(13)}`]], [`/queue/${'é'.repeat(7)}`]), // bytes, not characters
   maxSubscriptions: {
     to: 2,
     receipt: 'over',
@@ -231,26 +226,8 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
       return client;
     },
   },
-  maxQueueBytes: {
-    to: 2_000,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', x(1_000));
-      client.say('SEND', { destination: '/queue/q', receipt: 'over' }, x(1_000));
-      return client;
-    },
-  },
-  maxMemoryBytes: {
-    to: 2_000,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/1', x(1_000));
-      client.say('SEND', { destination: '/queue/2', receipt: 'over' }, x(1_000));
-      return client;
-    },
-  },
+  maxQueueBytes: sends(2_000, [['/queue/q', x(1_000)]], ['/queue/q', x(1_000)]),
+  maxMemoryBytes: sends(2_000, [['/queue/1', x(1_000)]], ['/queue/2', x(1_000)]),
   producersWaitAboveBytes: {
     to: 1_024,
     async exceed(at) {
@@ -277,16 +254,7 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
   maxRedeliveryDelayMs: { instead: 'the wait is cut: the engine contract' },
   duplicateWindowMs: { instead: 'the id is forgotten: the engine contract' },
   maxDuplicateIds: { instead: 'the oldest ids are forgotten: the engine contract' },
-  maxDelayMs: {
-    to: 1_000,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', '', { AMQ_SCHEDULED_DELAY: '1000' });
-      client.say('SEND', { destination: '/queue/q', AMQ_SCHEDULED_DELAY: '1001', receipt: 'over' });
-      return client;
-    },
-  },
+  maxDelayMs: sends(1_000, [['/queue/q', '', delay(1_000)]], ['/queue/q', '', delay(1_001)]),
   maxSelectorBytes: {
     to: 20,
     receipt: 'over',
@@ -298,26 +266,10 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
     },
   },
   windowBytes: { instead: 'messages are read from disk when their turn comes: the engine contract' },
-  maxStoreBytes: {
-    to: 2_000,
-    onDisk: true,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/1', x(1_000));
-      client.say('SEND', { destination: '/queue/2', receipt: 'over' }, x(1_000));
-      return client;
-    },
-  },
+  maxStoreBytes: sends(2_000, [['/queue/1', x(1_000)]], ['/queue/2', x(1_000)], { onDisk: true }),
   minHeartBeatMs: { instead: 'the wish is raised: heart-beats.test.ts' },
   lingerMs: { instead: 'the connection is cut: "a client that does not take our last words …", below' },
 };
-
-function folder(): string {
-  const made = mkdtempSync(join(tmpdir(), 'stompbox-limits-'));
-  onTestFinished(() => rmSync(made, { recursive: true }));
-  return made;
-}
 
 /** What issue 3 promises to bound, and what bounds it. */
 const PROMISED: Readonly<Record<string, readonly LimitName[]>> = {
