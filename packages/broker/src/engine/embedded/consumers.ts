@@ -127,7 +127,7 @@ export class Consumers {
     for (const consumer of this.#all)
       if (asked.has(consumer)) consumer.search.declined(placeOf(kept));
       else this.#tell(consumer, kept);
-    if (bound !== undefined && !asked.has(bound)) bound.search.hide(placeOf(kept));
+    if (asked.size > 0) bound?.search.hide(placeOf(kept));
     return undefined;
   }
 

@@ -379,7 +379,8 @@ export class Queue implements Origin, Walker {
     for (let found = true; found; ) {
       found = false;
       const looking = this.#consumers.looking;
-      const share = Math.max(LEAST_LOOKED_AT, Math.floor(LOOKED_AT_ONCE / looking.length));
+      const searching = looking.reduce((n, one) => n + Number(this.#hasMore(one)), 0);
+      const share = Math.max(LEAST_LOOKED_AT, Math.floor(LOOKED_AT_ONCE / searching));
       for (const consumer of looking) {
         if (this.#takesAny(consumer)) found = this.#takeNext(consumer);
         else if (this.#hasMore(consumer)) {
