@@ -56,4 +56,10 @@ export class Answers {
     this.#session.receipt(id);
     this.#peer.said();
   }
+
+  /** Now, all of them. */
+  receipts(receipts: readonly { readonly id: string }[]): void {
+    for (const { id } of receipts) this.#session.receipt(id);
+    if (receipts.length > 0) this.#peer.said();
+  }
 }

@@ -1,39 +1,27 @@
 // One connection, from CONNECT to its end: events of the session become work for the
 // engine, and what the engine delivers becomes frames.
 //
-//   channel ─► session ─► handle ─► work ─► engine.commit ─► in order: receipts
-//   channel ◄─ flush ◄─── session.message ◄── deliver ◄───── engine
+//   channel ─► session ─► handle ─► Work ─────────► engine.commit ─► Answers: receipts
+//                           └─► Subscriptions ─► Consumers ─► engine.open
+//   channel ◄─ Outlet ◄── session.message ◄──── Consumers ◄── deliver ◄── engine
 //
 // SENDs and settlements of one chunk are one piece of work. Whatever must be answered
-// waits in `#tail`, in the order it was asked for (R-04). Output is written once a
+// waits in `Answers`, in the order it was asked for (R-04). Output is written once a
 // turn, after the whole turn's input has been read.
 
-import {
-  type Encoder,
-  type Frame,
-  ProtocolError,
-  type ServerEvent,
-  type ServerSession,
-  type ServerSubscription,
-} from '@stompbox/protocol';
+import type { Encoder, Frame, ServerEvent, ServerSession } from '@stompbox/protocol';
 import type { Channel, ChannelEnd } from '@stompbox/transport';
 import type { Identity } from './access.ts';
-import { Answers, type AnswersPeer, type Failed } from './answers.ts';
-import {
-  type Consumer,
-  Consumers,
-  type ConsumersOwner,
-  type ConsumersPeer,
-  putBack,
-  type Wishes,
-} from './consumers.ts';
-import { type Delivery, EngineError, type Settlement } from './engine/engine.ts';
-import { Batch, Transaction } from './gathering.ts';
-import { LIMIT_BEHIND } from './limits.ts';
+import { Answers, type AnswersPeer } from './answers.ts';
+import { Consumers, type ConsumersOwner, type ConsumersPeer, putBack } from './consumers.ts';
+import type { Delivery } from './engine/engine.ts';
+import { lastWords } from './last-words.ts';
 import { Outlet, type OutletPeer } from './outlet.ts';
 import { Refusal } from './refusal.ts';
-import { durableNameOf, prefetchOf, Router, selectorOf, wantsBrowsing, wantsExclusive } from './router.ts';
+import { Router } from './router.ts';
+import { Subscriptions, type SubscriptionsPeer } from './subscriptions.ts';
 import type { Counted, FrameKind, Holdings } from './tally.ts';
+import { Work, type WorkPeer } from './work.ts';
 
 /** What a peer needs of its broker. */
 export interface PeerOwner extends ConsumersOwner {
@@ -85,14 +73,12 @@ export class Peer {
   readonly #consumers: Consumers;
   readonly #answers: Answers;
   readonly #outlet: Outlet;
-  readonly #transactions = new Map<string, Transaction>();
+  readonly #work: Work;
+  readonly #subscriptions: Subscriptions;
   #identity: Identity | undefined;
   #clientId: string | undefined;
 
-  #batch = new Batch();
   #receiptAtFault: string | undefined;
-  #chunkBytes = 0;
-  #inFlightBytes = 0;
   #paused = false;
 
   #ending = false; // no more input is acted on
@@ -123,6 +109,16 @@ export class Peer {
     const self = this.#self();
     this.#consumers = new Consumers(owner, self, session);
     this.#answers = new Answers(session, self);
+    const parts = {
+      owner,
+      peer: self,
+      session,
+      router: this.#router,
+      consumers: this.#consumers,
+      answers: this.#answers,
+    };
+    this.#work = new Work(parts);
+    this.#subscriptions = new Subscriptions(parts);
     this.#outlet = new Outlet(channel, session, self, owner.limits.outputTimeoutMs);
     channel.open({
       data: (bytes) => this.#data(bytes),
@@ -142,18 +138,27 @@ export class Peer {
     return {
       queueSubscriptions: queues,
       topicSubscriptions: topics,
-      transactions: this.#transactions.size,
+      transactions: this.#work.transactions,
       unsettled: this.#consumers.unsettled,
       isSlowed: this.#paused,
     };
   }
 
   // What the parts of a connection ask of it.
-  #self(): ConsumersPeer & AnswersPeer & OutletPeer {
+  #self(): ConsumersPeer & AnswersPeer & OutletPeer & WorkPeer & SubscriptionsPeer {
     const peer = this;
     return {
       get unread() {
         return peer.#session.pending + peer.#outlet.held;
+      },
+      get isOver() {
+        return peer.#ended;
+      },
+      get login() {
+        return peer.#identity?.name;
+      },
+      get clientId() {
+        return peer.#clientId;
       },
       delivered: ({ redelivered }) => {
         this.delivered++;
@@ -162,6 +167,9 @@ export class Peer {
         this.#outlet.said();
         if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
       },
+      isThere: (destination) => this.#router.isThere(destination),
+      throttle: () => this.#throttle(),
+      undo: () => this.#undo(),
       ended: (error) => this.#fail(error, undefined),
       overdue: () => this.#tooLate('unsettledTimeoutMs', 'a delivery was not settled within'),
       stuck: () => this.#tooLate('outputTimeoutMs', 'nothing was read for'),
@@ -190,7 +198,7 @@ export class Peer {
     }
     this.#owner.count('bytesReceived', bytes.length);
     this.#session.receive(bytes, this.#owner.now());
-    this.#chunkBytes += bytes.length;
+    this.#work.came(bytes.length);
     this.#pump();
     if (this.#identity === undefined) this.#throttle(); // what comes behind CONNECT waits for the login
   }
@@ -206,7 +214,7 @@ export class Peer {
         this.#fail(error, this.#receiptAtFault); // a Refusal, or what a hook of the user's threw
       }
     }
-    this.#commitBatch();
+    this.#work.flush();
     this.#arm();
   }
 
@@ -232,27 +240,27 @@ export class Peer {
       return;
     }
     this.#owner.heard(event.type === 'forget' ? 'unsubscribe' : event.type);
-    this.#commitBatch(); // what follows takes its turn behind what came before
+    this.#work.flush(); // what follows takes its turn behind what came before
     switch (event.type) {
       case 'subscribe':
-        this.#subscribe(event.frame, event.subscription, receipt);
+        this.#subscriptions.subscribe(event.frame, event.subscription, receipt);
         return;
       case 'unsubscribe':
-        this.#unsubscribe(event.frame, event.subscription, event.owed, receipt);
+        this.#subscriptions.unsubscribe(event.frame, event.subscription, event.owed, receipt);
         return;
       case 'forget':
-        this.#forgetDurable(event.frame, receipt);
+        this.#subscriptions.forget(event.frame, receipt);
         return;
       case 'begin':
-        this.#transactions.set(event.transaction, new Transaction(this.#owner.limits));
+        this.#work.begin(event.transaction);
         this.#answers.answer(DONE, receipt);
         return;
       case 'commit':
-        this.#commit(event.transaction, receipt);
+        this.#work.commit(event.transaction, receipt);
         return;
       case 'abort':
-        this.#transactions.delete(event.transaction);
-        this.#answers.answer(this.#putBack(event.orphans), receipt);
+        this.#work.abort(event.transaction);
+        this.#answers.answer(putBack(this.#owner.engine, event.orphans), receipt);
         return;
       case 'disconnect':
         this.#answers.answer(DONE, receipt);
@@ -261,7 +269,7 @@ export class Peer {
   }
 
   #connect(frame: Frame, version: string): void {
-    // Not in `#tail`: nothing was asked for yet, and a login that takes for ever must not keep its connection.
+    // Not in its turn: nothing was asked for yet, and a login that takes for ever must not keep its connection.
     this.#owner
       .authenticate(this, frame)
       .then((identity) => {
@@ -283,102 +291,19 @@ export class Peer {
     this.received++;
     this.#owner.count('received', 1);
     const replies = this.#router.replyQueue(frame);
-    if (replies !== undefined) this.#expectReplies(replies);
+    if (replies !== undefined) this.#subscriptions.expectReplies(replies);
     const send = this.#router.send(frame, destination, replies);
     if (send === undefined) this.#owner.count('droppedReplies', 1);
-    else if (transaction === undefined) this.#batch.sends.push(send);
-    else this.#enlist(transaction).send(send);
-    if (receipt !== undefined) this.#batch.confirm(receipt, send !== undefined && transaction === undefined);
+    else this.#work.send(send, transaction);
+    if (receipt !== undefined) this.#work.confirm(receipt, send !== undefined && transaction === undefined);
   }
 
   #settle(event: ServerEvent<Delivery> & { type: 'settle' }): void {
     const { items, transaction, receipt, subscription } = event;
     const outcome = event.outcome === 'ack' ? 'ack' : event.frame.get('requeue') === 'false' ? 'reject' : 'nack';
-    const gathering = transaction === undefined ? this.#batch : this.#enlist(transaction);
-    gathering.settle(items, outcome, this.#consumers.get(subscription));
+    this.#work.settle(items, outcome, this.#consumers.get(subscription), transaction);
     this.#owner.heard(event.outcome);
-    if (transaction === undefined) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', items.length);
-    if (receipt !== undefined) this.#batch.confirm(receipt, false);
-  }
-
-  #enlist(name: string): Transaction {
-    const transaction = this.#transactions.get(name);
-    if (transaction === undefined) throw new Refusal('limit', `transaction ${name} is not open`); // the session has seen to it
-    transaction.enlist();
-    return transaction;
-  }
-
-  #commit(name: string, receipt: string | undefined): void {
-    const transaction = this.#transactions.get(name);
-    this.#transactions.delete(name);
-    if (transaction === undefined) return;
-    const { settlements } = transaction;
-    const sends = transaction.sends.filter(({ destination }) => this.#router.isThere(destination));
-    this.#owner.count('droppedReplies', transaction.sends.length - sends.length);
-    for (const { outcome } of settlements) this.#owner.count(outcome === 'ack' ? 'acked' : 'nacked', 1);
-    this.#slow(
-      this.#owner.engine.commit({ sends, settlements, atomic: true }),
-      () => this.#answers.receipt(receipt),
-      () => {
-        // Nothing of it happened: what it would have settled goes back with the rest of this connection (T-06).
-        this.#transactions.set(name, transaction);
-        if (this.#ended) this.#undo();
-        return receipt;
-      },
-    );
-    this.#consumers.credit(transaction.credits);
-  }
-
-  // All that this chunk sent and settled, as one piece of work.
-  #commitBatch(): void {
-    const batch = this.#batch;
-    const { sends, settlements, receipts } = batch;
-    if (batch.isEmpty) {
-      if (this.#session.buffered === 0) this.#chunkBytes = 0; // otherwise they belong to a frame that is still coming
-      return;
-    }
-    this.#batch = new Batch();
-    const done = this.#owner.engine.commit({ sends, settlements, atomic: false });
-    this.#slow(
-      done,
-      () => {
-        for (const { id } of receipts) this.#session.receipt(id);
-        if (receipts.length > 0) this.#outlet.said();
-      },
-      (at) => {
-        if (at === undefined) {
-          this.#release(settlements);
-          return receipts[0]?.id;
-        }
-        // What came before the refused one stands, and gets its receipts.
-        for (const { id, after } of receipts) if (after <= at) this.#session.receipt(id);
-        return receipts.find(({ after, forSend }) => forSend && after === at + 1)?.id;
-      },
-    );
-    this.#consumers.credit(batch.credits);
-  }
-
-  // Waits for work in its turn, and does not read on while too much of it is under way. A client that owes settlements is
-  // read all the same: they may be what the engine is waiting for.
-  #slow(work: Promise<void>, done: () => void, failed: Failed): void {
-    const bytes = this.#chunkBytes;
-    this.#chunkBytes = 0;
-    this.#inFlightBytes += bytes;
-    this.#answers.later(
-      work.then(
-        () => {
-          this.#inFlightBytes -= bytes;
-          this.#throttle();
-        },
-        (error: unknown) => {
-          this.#inFlightBytes -= bytes;
-          throw error;
-        },
-      ),
-      done,
-      failed,
-    );
-    this.#throttle();
+    if (receipt !== undefined) this.#work.confirm(receipt, false);
   }
 
   // Reads on only while neither too much input waits for its effect nor too much output for the client (M-92). A client
@@ -387,7 +312,7 @@ export class Peer {
     if (this.#ended) return;
     const { maxOutputBytes } = this.#owner.limits;
     const slack = this.#paused ? 0.5 : 1;
-    const behind = this.#inFlightBytes > MAX_IN_FLIGHT_BYTES * slack && !this.#consumers.owes;
+    const behind = this.#work.underWay > MAX_IN_FLIGHT_BYTES * slack && !this.#consumers.owes;
     const early = this.#identity === undefined && this.#session.buffered > MAX_IN_FLIGHT_BYTES * slack;
     const unread = this.#outlet.held > maxOutputBytes * slack;
     if ((behind || early || unread) === this.#paused) return;
@@ -397,85 +322,6 @@ export class Peer {
       this.#session.excuse(this.#owner.now());
       this.channel.resume();
     }
-  }
-
-  // --- subscriptions
-
-  #subscribe(frame: Frame, subscription: ServerSubscription<Delivery>, receipt: string | undefined): void {
-    const destination = this.#router.subscribe(frame, subscription.destination);
-    const { limits } = this.#owner;
-    const browse = destination.kind === 'queue' && wantsBrowsing(frame);
-    const isUnbounded = subscription.ack === 'auto' || browse; // nobody has to settle a copy
-    const window = isUnbounded ? Number.POSITIVE_INFINITY : prefetchOf(frame, limits);
-    const wishes: Wishes = {
-      ...selectorOf(frame, limits.maxSelectorBytes),
-      exclusive: wantsExclusive(frame),
-      browse,
-      durable: destination.kind === 'topic' ? this.#durableName(frame, subscription.destination) : undefined,
-    };
-    this.#start(this.#consumers.open(subscription, destination, window, wishes), receipt);
-  }
-
-  #durableName(frame: Frame, destination: string): string | undefined {
-    return durableNameOf(frame, this.#identity?.name ?? '', this.#clientId, destination);
-  }
-
-  // RECEIPT first, then the first MESSAGE (F-11).
-  #start(consumer: Consumer, receipt?: string): void {
-    this.#answers.later(
-      consumer.feed,
-      (feed) => {
-        this.#answers.receipt(receipt);
-        this.#consumers.start(consumer, feed);
-      },
-      () => receipt,
-    );
-  }
-
-  // With the headers that made it durable, a subscription is forgotten; without, it goes on gathering messages.
-  #unsubscribe(
-    frame: Frame,
-    subscription: ServerSubscription<Delivery>,
-    owed: Delivery[],
-    receipt: string | undefined,
-  ): void {
-    const durable = this.#durableName(frame, subscription.destination);
-    const left = this.#consumers.leave(subscription);
-    const back = Promise.all([this.#putBack(owed), left]);
-    if (durable === undefined) this.#answers.answer(back, receipt);
-    else
-      this.#answers.answer(
-        back.then(() => this.#owner.engine.inspect.forgetDurable(durable)),
-        receipt,
-      );
-  }
-
-  // ActiveMQ's clients end a durable subscription in two steps: UNSUBSCRIBE, and again with its name (6.6).
-  #forgetDurable(frame: Frame, receipt: string | undefined): void {
-    const name = this.#durableName(frame, '');
-    if (name === undefined) throw new Refusal('bad-header', 'the name of the durable subscription is empty');
-    this.#answers.inTurn(async () => {
-      if (this.#ended) return;
-      if (!(await this.#owner.engine.inspect.forgetDurable(name)))
-        throw new Refusal('bad-destination', 'there is no durable subscription of that name (F-08)');
-    }, receipt);
-  }
-
-  // The subscription that answers to `reply-to:/temp-queue/x` arrive on, unless the client has made one (conformance 6.6).
-  #expectReplies(name: string): void {
-    const destination = this.#router.temporaryQueue(name);
-    const id = destination.text;
-    if (this.#session.subscriptions.has(id)) return;
-    if (this.#consumers.has(destination.text)) return;
-    this.#start(this.#consumers.open(this.#session.subscribeImplicitly(id, id), destination, Number.POSITIVE_INFINITY));
-  }
-
-  #putBack(orphans: readonly Delivery[]): Promise<void> {
-    return putBack(this.#owner.engine, orphans);
-  }
-
-  #release(settlements: readonly Settlement[]): void {
-    this.#putBack(settlements.map(({ delivery }) => delivery)).catch((error: unknown) => this.#owner.unexpected(error));
   }
 
   // --- output
@@ -537,7 +383,7 @@ export class Peer {
   #fail(error: unknown, receipt: string | undefined, closeCode?: number): void {
     if (this.#ending) return;
     this.#ending = true;
-    this.#commitBatch();
+    this.#work.flush();
     this.#answers.later(DONE, () => this.#failNow(error, receipt, closeCode));
   }
 
@@ -549,20 +395,11 @@ export class Peer {
   #failNow(error: unknown, receipt: string | undefined, closeCode?: number): void {
     this.#ending = true;
     if (this.#ended) return;
-    const known = error instanceof ProtocolError || error instanceof Refusal || error instanceof EngineError;
-    if (!known) this.#owner.unexpected(error);
-    const said = known ? error : { code: 'internal', message: 'the broker failed; its log says how' };
-    const message = said.message + this.#limitBehind(error);
-    this.#owner.refused(this, error, said.code, message);
-    this.#session.error({ code: said.code, message }, receipt);
-    this.#end(closeCode ?? closeCodeOf(error));
-  }
-
-  // The name of the limit that the session has kept for us. Before login stricter sizes than ours hold (C-70).
-  #limitBehind(error: unknown): string {
-    if (!(error instanceof ProtocolError)) return '';
-    const limit = LIMIT_BEHIND[error.code];
-    return limit === undefined || (this.#identity === undefined && !limit.endsWith('Ms')) ? '' : ` (${limit})`;
+    const { code, message, isUnexpected, ...words } = lastWords(error, this.#identity !== undefined);
+    if (isUnexpected) this.#owner.unexpected(error);
+    this.#owner.refused(this, error, code, message);
+    this.#session.error({ code, message }, receipt);
+    this.#end(closeCode ?? words.closeCode);
   }
 
   // E-05: flush, close our side, and leave the other a while to read it.
@@ -605,14 +442,11 @@ export class Peer {
 
   // E-07: deliveries go back, transactions are void, temporary queues disappear.
   #undo(): void {
-    const owed = new Set<Delivery>();
-    for (const { settlements } of this.#transactions.values())
-      for (const { delivery } of settlements) owed.add(delivery);
-    this.#transactions.clear();
+    const owed = new Set(this.#work.drop());
     for (const delivery of this.#consumers.leaveAll()) owed.add(delivery); // what is enlisted is owed until COMMIT
     this.#owner.count('returned', owed.size);
     // Now that all have left, so that nothing of it comes back to us.
-    this.#putBack([...owed]).catch((error: unknown) => this.#owner.unexpected(error));
+    putBack(this.#owner.engine, [...owed]).catch((error: unknown) => this.#owner.unexpected(error));
     for (const name of this.#router.temporary) this.#owner.discard(name);
   }
 
@@ -620,11 +454,4 @@ export class Peer {
   readonly #departure = new Promise<void>((resolve) => {
     this.#left = resolve;
   });
-}
-
-// W-09
-function closeCodeOf(error: unknown): number {
-  if (error instanceof Refusal) return error.code === 'limit' ? 1009 : 1008;
-  if (error instanceof ProtocolError) return error.code.includes('too-') ? 1009 : 1002;
-  return 1011;
 }
