@@ -14,6 +14,12 @@ import type { Root } from './layout.ts';
 import { StoreError } from './store.ts';
 import { openTables, type Tables } from './tables.ts';
 
+const TOUCHED_BYTES = 16 * 4096;
+/** Entries that lead to those that are wanted. */
+const ON_THE_WAY = 8;
+/** How often it is looked at until the map may be full. */
+const LOOKS = 3;
+
 export function openRoot(dir: string): Root {
   try {
     return open<Buffer, Buffer>({
@@ -52,6 +58,7 @@ export class Environment {
   #root: Root;
   #tables: Tables;
   #others: number; // what else is mapped
+  #touched = 0; // bytes at the most, since the last look
   #lost: StoreError | undefined;
 
   /** Takes over `root`. `mostMapped`: the bytes of its file that may count as memory. */
@@ -73,9 +80,17 @@ export class Environment {
     return this.#tables;
   }
 
-  /** More of the file counts as memory than should. Costs a few microseconds. */
+  /** So many entries of the file were read, or are about to be written. */
+  touch(entries: number): void {
+    this.#touched += (entries + ON_THE_WAY) * TOUCHED_BYTES;
+  }
+
+  /** More of the file counts as memory than should. Has a look when there may be much more than at the last one. */
   isLarge(): boolean {
-    return this.#meter.bytes() - this.#others >= this.#mostMapped;
+    if (this.#touched < this.#mostMapped / LOOKS) return false;
+    if (this.#meter.bytes() - this.#others >= this.#mostMapped) return true;
+    this.#touched = 0;
+    return false;
   }
 
   /** Between two transactions. Where it rejects, with StoreError 'failed', nothing can be read or written any more. */
@@ -90,6 +105,7 @@ export class Environment {
       throw this.#lost;
     }
     this.#others = this.#meter.bytes();
+    this.#touched = 0;
   }
 
   async close(): Promise<void> {

@@ -69,9 +69,6 @@ export interface LmdbStoreOptions {
 }
 
 const MOST_MAPPED = 96 * 1024 * 1024;
-/** How many reads go by between two looks at what is mapped. */
-const READS_A_LOOK = 16;
-
 /** Rejects with StoreError 'locked', 'newer', 'damaged' or 'failed', and a sentence for whoever runs the broker. */
 export async function lmdbStore(
   { dir, mostMapped = MOST_MAPPED }: LmdbStoreOptions,
@@ -95,8 +92,6 @@ export async function lmdbStore(
   }
 }
 
-/** So that a full disk can be drained: what only takes away also copies pages before it frees some. */
-const LEFT_FREE_BYTES = 2 * 1024 * 1024;
 /** For the tree's own pages, and the list of free ones. */
 const SPARE_PAGES = 64;
 
@@ -113,10 +108,10 @@ class LmdbStore implements Store {
   readonly #state: State;
   readonly #lock: DirectoryLock;
   readonly #room: Room;
+  readonly #pageBytes: number;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #broken: unknown;
-  #reads = 0;
   #closing: Promise<void> | undefined;
 
   constructor(dir: string, environment: Environment, state: State, lock: DirectoryLock) {
@@ -124,7 +119,11 @@ class LmdbStore implements Store {
     this.#environment = environment;
     this.#state = state;
     this.#lock = lock;
-    this.#room = new Room(join(dir, 'data.mdb'));
+    this.#room = new Room(join(dir, 'data.mdb'), () => {
+      const { lastPageNumber, pageSize } = this.#stats();
+      return (lastPageNumber + 1) * pageSize;
+    });
+    this.#pageBytes = this.#stats().pageSize;
   }
 
   async commit(change: Change): Promise<void> {
@@ -156,6 +155,7 @@ class LmdbStore implements Store {
       bytes += message.content.bytes.length;
       if (bytes >= most.bytes) break;
     }
+    this.#environment.touch(found.length);
     return found;
   }
 
@@ -176,6 +176,7 @@ class LmdbStore implements Store {
       bytes += message.content.bytes.length;
       if (bytes >= most.bytes) break;
     }
+    this.#environment.touch(found.length);
     return found;
   }
 
@@ -249,9 +250,13 @@ class LmdbStore implements Store {
     await turn(); // whoever else has something to keep in this turn comes along
     do {
       if (this.#waiting.length > 0) await this.#keep(this.#nextBatch());
-      if (this.#broken === undefined && this.#environment.isLarge()) await this.#letGo();
+      if (this.#isLarge()) await this.#letGo();
     } while (this.#waiting.length > 0);
     this.#writing = undefined;
+  }
+
+  #isLarge(): boolean {
+    return this.#broken === undefined && this.#environment.isLarge();
   }
 
   async #letGo(): Promise<void> {
@@ -299,20 +304,18 @@ class LmdbStore implements Store {
     for (const each of changes) each.resolve();
   }
 
-  // What only takes away does with what was left free for it.
-  #makeRoom(writes: readonly Write[]): void {
-    const { lastPageNumber, pageSize } = this.#environment.root.getStats() as {
-      lastPageNumber: number;
-      pageSize: number;
-    };
-    this.#room.make((lastPageNumber + 1) * pageSize + mostThatWritesTake(writes, pageSize) + LEFT_FREE_BYTES);
+  #stats(): { readonly lastPageNumber: number; readonly pageSize: number } {
+    return this.#environment.root.getStats() as { lastPageNumber: number; pageSize: number };
   }
 
   /** All the writes in one transaction; resolves when it is on the disk. */
   async #transact(writes: readonly Write[], grows: boolean): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
     if (writes.length === 0) return;
-    if (grows) this.#makeRoom(writes);
+    const bytes = mostThatWritesTake(writes, this.#pageBytes);
+    if (grows) this.#room.take(bytes);
+    else this.#room.spend(bytes);
+    this.#environment.touch(writes.length);
     try {
       await this.#environment.root.batch(() => {
         for (const { table, key, value } of writes) {
@@ -351,7 +354,8 @@ class LmdbStore implements Store {
   /** What there is to read; now and then it has a look at how much of it is mapped. */
   #toRead(): Tables {
     if (this.#closing !== undefined) throw this.#closed();
-    if (++this.#reads % READS_A_LOOK === 0 && this.#environment.isLarge()) this.#writing ??= this.#write();
+    this.#environment.touch(0);
+    if (this.#isLarge()) this.#writing ??= this.#write();
     return this.#environment.tables;
   }
 
