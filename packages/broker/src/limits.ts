@@ -48,7 +48,11 @@ export const LIMITS = {
   maxQueues: { default: 100_000, min: 1, say: 'Queues that hold a message or have a consumer.' },
   maxQueueMessages: { default: 1_000_000, min: 1, say: 'Messages in one queue, unsettled ones included.' },
   maxQueueBytes: { default: 268_435_456, min: 1024, say: 'Bytes in one queue, unsettled ones included.' },
-  maxMemoryBytes: { default: 1_073_741_824, min: 1024, say: 'Bytes in all queues and topic backlogs.' },
+  maxMemoryBytes: {
+    default: 1_073_741_824,
+    min: 1024,
+    say: 'Bytes of messages in memory: queues and topic backlogs, and of queues on disk their windows and what is unsettled.',
+  },
   producersWaitAboveBytes: {
     default: 8_388_608,
     min: 1024,

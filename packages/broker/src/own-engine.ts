@@ -53,6 +53,7 @@ function observing(log: Log, fault: (error: unknown) => void): EngineObserver {
   return {
     deadLetter: (destination, message, reason, deliveries) =>
       log('dead-letter', { destination, message, reason, deliveries }),
+    deadLettersDropped: (queue, messages) => log('dead-letters-dropped', { queue, messages }),
     storeFailed: (error) => log('store-failed', { error }),
     storeDamaged: (error) => {
       log('store-damaged', { error });

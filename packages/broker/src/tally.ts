@@ -152,6 +152,7 @@ export class Tally {
       stompbox_messages_dropped_total: samples('reason', [
         ['no-reply-queue', counts.droppedReplies],
         ...(engineCounts ? [['queue-full', engineCounts.droppedOldest] as const] : []),
+        ...(engineCounts ? [['dead-letters-full', engineCounts.droppedDead] as const] : []),
       ]),
       ...(engineCounts && {
         stompbox_messages_expired_total: engineCounts.expired,

@@ -50,11 +50,14 @@ export class LateStore implements Store {
   readonly #store = memoryStore();
   /** Messages that were read. */
   messagesRead = 0;
+  /** It keeps nothing until this is over. */
+  disk: Promise<void> = Promise.resolve();
   /** The most bytes of contents that one reading brought. */
   largest = 0;
 
   async commit(change: Change): Promise<void> {
     await new Promise(setImmediate);
+    await this.disk;
     await this.#store.commit(change);
   }
   read: Store['read'] = (...args) => {
@@ -66,6 +69,15 @@ export class LateStore implements Store {
     );
     return found;
   };
+  /** What is kept now. */
+  async copy(): Promise<LateStore> {
+    const copy = new LateStore();
+    const all = { messages: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
+    const append = [...this.#store.queues()].flatMap(({ queue }) => this.#store.read(queue, undefined, all));
+    const facts = [...this.#store.facts('')].map(([key, value]) => ({ key, value }));
+    await copy.#store.commit({ append, facts });
+    return copy;
+  }
   due: Store['due'] = (...args) => this.#store.due(...args);
   nextDue: Store['nextDue'] = () => this.#store.nextDue();
   expired: Store['expired'] = (...args) => this.#store.expired(...args);
@@ -94,7 +106,7 @@ export interface Actor {
 
 export class Bench {
   readonly clock = new ManualClock();
-  readonly store = new LateStore();
+  store = new LateStore();
   readonly #limits: Partial<EmbeddedEngineOptions>;
   engine: EmbeddedEngine;
 
@@ -109,8 +121,10 @@ export class Bench {
     return new EmbeddedEngine({ ...resolveLimits(), ...this.#limits, schedule, time }, this.store);
   }
 
-  async restart(): Promise<void> {
+  /** In order; or with another store: as after `kill -9`. */
+  async restart(store = this.store): Promise<void> {
     await this.engine.close();
+    this.store = store;
     this.engine = this.#open();
   }
 

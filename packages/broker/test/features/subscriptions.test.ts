@@ -28,6 +28,32 @@ onBothEngines((open) => {
     });
   });
 
+  test.each(DIALECTS)(
+    'a plain UNSUBSCRIBE in the words of %s leaves it, and who resumes it gets what came meanwhile',
+    async (_, login, headers) => {
+      const at = await open();
+      const client = await at.client(login);
+      const producer = await at.client();
+      await client.subscribe('1', '/topic/t', 'client-individual', headers);
+      for (const body of ['a', 'b']) await producer.send('/topic/t', body);
+      const [a] = await client.take(2);
+      if (a) client.settle('ACK', a);
+      await client.ask('UNSUBSCRIBE', { id: '1' });
+      await producer.send('/topic/t', 'c');
+      expect(await client.rest()).toEqual([]);
+      expect(at.broker.inspect.durables()).toMatchObject([{ pattern: '/topic/t', waiting: 2, connected: false }]);
+      await client.subscribe('1', '/topic/t', 'client-individual', headers); // on the same connection
+      const [b, c] = await client.take(2);
+      expect([b, c].map((message) => [message?.text(), message?.get('redelivered')])).toEqual([
+        ['b', 'true'],
+        ['c', undefined],
+      ]);
+      await producer.send('/topic/t', 'd');
+      expect(await client.bodies(1)).toEqual(['d']);
+      expect(at.faults).toEqual([]);
+    },
+  );
+
   test('a durable subscription gathers only what it selects, and another selector begins anew', async () => {
     const at = await open();
     const headers = { 'activemq.subscriptionName': 'n', selector: "kind = 'a'" };

@@ -122,7 +122,10 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       this.#durables,
       {
         queue: (name) => this.#queue(name),
-        drop: (queue) => void this.#queues.delete(queue.name),
+        drop: (queue) => {
+          this.#queues.delete(queue.name);
+          this.#room.forget(queue);
+        },
         feed: (queue, request) => this.#feedOf(queue, request),
         admitQueue: () => this.#room.admitQueue(),
         durableDeleted: (name, pattern) => observer?.durableDeleted?.(name, pattern),

@@ -64,6 +64,7 @@ export class Queue implements Origin, Walker {
   readonly #cooling = new Map<Kept, () => void>(); // nacked, and waiting for another try
   #grouped = false; // a message with a group has been here
   #unsettled = 0;
+  #outBytes = 0;
   #dispatching = false;
   #discarded = false;
   #roomWanted: (() => void)[] = []; // producers that wait until it is no longer over its limits
@@ -114,9 +115,9 @@ export class Queue implements Origin, Walker {
     const { producersWaitForRoom, maxQueueMessages, maxQueueBytes } = this.#owner;
     return producersWaitForRoom && (this.length > maxQueueMessages || this.#gauge.bytes > maxQueueBytes);
   }
-  /** Delivered and not settled. */
-  get unsettled(): number {
-    return this.#unsettled;
+  /** With consumers, or between two tries. */
+  get out(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#unsettled + this.#cooling.size, bytes: this.#outBytes };
   }
 
   /** Nobody is at it, and nothing is in it. */
@@ -255,6 +256,7 @@ export class Queue implements Origin, Walker {
 
   // A message that is with a consumer, or between two tries, is in memory whatever the window holds.
   #hold(bytes: number): void {
+    this.#outBytes += bytes;
     if (this.#backlog.isPaged) this.#owner.hold(bytes);
   }
 

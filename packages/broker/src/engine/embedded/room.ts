@@ -17,7 +17,8 @@ import type { Walker } from './rounds.ts';
 interface Filled {
   readonly length: number;
   readonly bytes: number;
-  readonly unsettled: number;
+  /** Of these, what cannot be given up. */
+  readonly out: Held;
 }
 
 /** A queue on disk, as far as it is in memory; `walk` goes on when there is room. */
@@ -187,10 +188,11 @@ export class Room {
     ahead?.queues.set(name, { messages: load.messages + 1, bytes: load.bytes + bytes });
     // What waits makes room, if that is the policy; or its producer does.
     if (this.#whenFull === 'wait') return;
-    const stays = this.#whenFull === 'refuse' ? queue?.length : queue?.unsettled;
-    if ((stays ?? 0) + load.messages >= maxQueueMessages)
+    const refuses = this.#whenFull === 'refuse';
+    const stays = (refuses ? queue?.length : queue?.out.messages) ?? 0;
+    if (stays + load.messages >= maxQueueMessages)
       throw new EngineError('queue-full', `${text} has room for ${maxQueueMessages} messages (maxQueueMessages)`, at);
-    const staysBytes = this.#whenFull === 'refuse' ? (queue?.bytes ?? 0) : 0;
+    const staysBytes = (refuses ? queue?.bytes : queue?.out.bytes) ?? 0;
     if (staysBytes + load.bytes + bytes > maxQueueBytes)
       throw new EngineError('queue-full', `${text} has room for ${maxQueueBytes} bytes (maxQueueBytes)`, at);
   }
