@@ -51,7 +51,7 @@ export interface ConsumersPeer {
   /** Bytes that wait for the client to read. */
   readonly unread: number;
   /** A MESSAGE was written. */
-  delivered(delivery: Delivery): void;
+  handedOut(delivery: Delivery): void;
   /** The engine has ended a subscription. */
   ended(error: EngineError): void;
   /** A delivery has waited too long for its settlement. */
@@ -194,7 +194,7 @@ export class Consumers {
     if (consumer.acked) this.#unsettled++;
     if (consumer.timed) this.#watch();
     consumer.asked--;
-    this.#peer.delivered(delivery);
+    this.#peer.handedOut(delivery);
     this.#ask(consumer);
   }
 

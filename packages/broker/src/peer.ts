@@ -14,7 +14,7 @@ import type { Channel, ChannelEnd } from '@stompbox/transport';
 import type { Identity } from './access.ts';
 import { Answers, type AnswersPeer } from './answers.ts';
 import { Consumers, type ConsumersOwner, type ConsumersPeer, putBack } from './consumers.ts';
-import type { Delivery } from './engine/engine.ts';
+import type { Delivery, Destination, EngineError } from './engine/engine.ts';
 import { lastWords } from './last-words.ts';
 import { Outlet, type OutletPeer } from './outlet.ts';
 import { Refusal } from './refusal.ts';
@@ -59,7 +59,7 @@ const MAX_DEPARTURE_MS = 10_000;
 // is over: a reset at once would take the last words along (E-05).
 const MAX_AFTER_END_BYTES = 64 * 1024;
 
-export class Peer {
+export class Peer implements ConsumersPeer, AnswersPeer, OutletPeer, WorkPeer, SubscriptionsPeer {
   /** Unique in the broker; the client knows it as `session`. */
   readonly id: string;
   readonly channel: Channel;
@@ -106,12 +106,11 @@ export class Peer {
       hasTemporary: (queue: string) => owner.hasTemporary(queue),
     };
     this.#router = new Router(options, scratch);
-    const self = this.#self();
-    this.#consumers = new Consumers(owner, self, session);
-    this.#answers = new Answers(session, self);
+    this.#consumers = new Consumers(owner, this, session);
+    this.#answers = new Answers(session, this);
     const parts = {
       owner,
-      peer: self,
+      peer: this,
       session,
       router: this.#router,
       consumers: this.#consumers,
@@ -119,7 +118,7 @@ export class Peer {
     };
     this.#work = new Work(parts);
     this.#subscriptions = new Subscriptions(parts);
-    this.#outlet = new Outlet(channel, session, self, owner.limits.outputTimeoutMs);
+    this.#outlet = new Outlet(channel, session, this, owner.limits.outputTimeoutMs);
     channel.open({
       data: (bytes) => this.#data(bytes),
       drain: () => this.#drained(),
@@ -144,48 +143,75 @@ export class Peer {
     };
   }
 
-  // What the parts of a connection ask of it.
-  #self(): ConsumersPeer & AnswersPeer & OutletPeer & WorkPeer & SubscriptionsPeer {
-    const peer = this;
-    return {
-      get unread() {
-        return peer.#session.pending + peer.#outlet.held;
-      },
-      get isOver() {
-        return peer.#ended;
-      },
-      get login() {
-        return peer.#identity?.name;
-      },
-      get clientId() {
-        return peer.#clientId;
-      },
-      delivered: ({ redelivered }) => {
-        this.delivered++;
-        this.#owner.count('delivered', 1);
-        if (redelivered) this.#owner.count('redelivered', 1);
-        this.#outlet.said();
-        if (this.#paused) this.#throttle(); // what it owes now may be what the engine is waiting for
-      },
-      isThere: (destination) => this.#router.isThere(destination),
-      throttle: () => this.#throttle(),
-      undo: () => this.#undo(),
-      ended: (error) => this.#fail(error, undefined),
-      overdue: () => this.#tooLate('unsettledTimeoutMs', 'a delivery was not settled within'),
-      stuck: () => this.#tooLate('outputTimeoutMs', 'nothing was read for'),
-      said: () => this.#outlet.said(),
-      failed: (error, receipt) => this.#failNow(error, receipt),
-      now: () => this.#owner.now(),
-      schedule: (ms, run) => this.#owner.schedule(ms, run),
-      sent: (bytes) => this.#owner.count('bytesSent', bytes),
-      flushLater: () => this.#owner.flushLater(this),
-      flush: () => this.flush(),
-    };
-  }
-
   /** The rules have changed. */
   forgetPermissions(): void {
     this.#router.forget();
+  }
+
+  // --- what its parts ask of it
+
+  get unread(): number {
+    return this.#session.pending + this.#outlet.held;
+  }
+
+  get isOver(): boolean {
+    return this.#ended;
+  }
+
+  get login(): string | undefined {
+    return this.#identity?.name;
+  }
+
+  get clientId(): string | undefined {
+    return this.#clientId;
+  }
+
+  now(): number {
+    return this.#owner.now();
+  }
+
+  schedule(ms: number, run: () => void): () => void {
+    return this.#owner.schedule(ms, run);
+  }
+
+  handedOut({ redelivered }: Delivery): void {
+    this.delivered++;
+    this.#owner.count('delivered', 1);
+    if (redelivered) this.#owner.count('redelivered', 1);
+    this.#outlet.said();
+    if (this.#paused) this.throttle(); // what it owes now may be what the engine is waiting for
+  }
+
+  ended(error: EngineError): void {
+    this.#fail(error, undefined);
+  }
+
+  overdue(): void {
+    this.#tooLate('unsettledTimeoutMs', 'a delivery was not settled within');
+  }
+
+  stuck(): void {
+    this.#tooLate('outputTimeoutMs', 'nothing was read for');
+  }
+
+  isThere(destination: Destination): boolean {
+    return this.#router.isThere(destination);
+  }
+
+  said(): void {
+    this.#outlet.said();
+  }
+
+  sent(bytes: number): void {
+    this.#owner.count('bytesSent', bytes);
+  }
+
+  flushLater(): void {
+    this.#owner.flushLater(this);
+  }
+
+  failed(error: unknown, receipt: string | undefined): void {
+    this.#failNow(error, receipt);
   }
 
   // --- input: session events become work
@@ -197,14 +223,14 @@ export class Peer {
       return;
     }
     this.#owner.count('bytesReceived', bytes.length);
-    this.#session.receive(bytes, this.#owner.now());
+    this.#session.receive(bytes, this.now());
     this.#work.came(bytes.length);
     this.#pump();
-    if (this.#identity === undefined) this.#throttle(); // what comes behind CONNECT waits for the login
+    if (this.#identity === undefined) this.throttle(); // what comes behind CONNECT waits for the login
   }
 
   #pump(): void {
-    const now = this.#owner.now();
+    const now = this.now();
     while (!this.#ending) {
       const event = this.#session.next(now);
       if (event === undefined) break;
@@ -277,11 +303,11 @@ export class Peer {
         this.#identity = identity;
         this.#clientId = frame.get('client-id');
         const { server } = this.#owner;
-        this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.#owner.now());
+        this.#session.accept({ session: this.id, ...(server !== undefined && { server }) }, this.now());
         this.#outlet.said();
         this.#owner.admitted(this, version);
         this.#pump();
-        this.#throttle();
+        this.throttle();
       })
       .catch((error: unknown) => this.#fail(error, undefined));
   }
@@ -308,7 +334,7 @@ export class Peer {
 
   // Reads on only while neither too much input waits for its effect nor too much output for the client (M-92). A client
   // that owes settlements is read all the same while input waits: they may be what the engine is waiting for.
-  #throttle(): void {
+  throttle(): void {
     if (this.#ended) return;
     const { maxOutputBytes } = this.#owner.limits;
     const slack = this.#paused ? 0.5 : 1;
@@ -319,7 +345,7 @@ export class Peer {
     this.#paused = !this.#paused;
     if (this.#paused) this.channel.pause();
     else {
-      this.#session.excuse(this.#owner.now());
+      this.#session.excuse(this.now());
       this.channel.resume();
     }
   }
@@ -338,7 +364,7 @@ export class Peer {
   }
 
   #relax(): void {
-    this.#throttle();
+    this.throttle();
     if (this.#outlet.held <= this.#owner.limits.maxOutputBytes / 2) this.#consumers.unchoke();
   }
 
@@ -349,13 +375,13 @@ export class Peer {
     if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY) return;
     this.#cancelTimer?.();
     this.#timerAt = at;
-    this.#cancelTimer = this.#owner.schedule(Math.max(0, at - this.#owner.now()), () => this.#tick());
+    this.#cancelTimer = this.#owner.schedule(Math.max(0, at - this.now()), () => this.#tick());
   }
 
   #tick(): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#cancelTimer = undefined;
-    const now = this.#owner.now();
+    const now = this.now();
     if (this.#paused) this.#session.excuse(now);
     const lost = this.#session.tick(now);
     if (lost !== undefined) {
@@ -406,7 +432,7 @@ export class Peer {
   #end(closeCode = 1000): void {
     if (this.#ended) return;
     this.#ended = this.#ending = true;
-    this.#undo(); // before the last flush, which makes room: nothing may be delivered into that
+    this.undo(); // before the last flush, which makes room: nothing may be delivered into that
     this.flush();
     this.#outlet.stop();
     this.#session.close();
@@ -435,13 +461,13 @@ export class Peer {
     this.#cancelTimer?.();
     this.#outlet.stop();
     this.#session.close();
-    this.#undo();
+    this.undo();
     this.#owner.closed(this, end);
     this.#left();
   }
 
   // E-07: deliveries go back, transactions are void, temporary queues disappear.
-  #undo(): void {
+  undo(): void {
     const owed = new Set(this.#work.drop());
     for (const delivery of this.#consumers.leaveAll()) owed.add(delivery); // what is enlisted is owed until COMMIT
     this.#owner.count('returned', owed.size);
