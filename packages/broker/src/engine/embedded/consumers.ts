@@ -22,6 +22,7 @@ export class Consumers {
   readonly #ready: Consumer[] = []; // those with credit, in turn
   readonly #groups = new Map<string, Consumer>();
   #choosy = 0; // those that do not take just anything
+  #grouped = false;
   #next = 0;
 
   get size(): number {
@@ -30,8 +31,24 @@ export class Consumers {
   get areReady(): boolean {
     return this.#ready.length > 0;
   }
-  get areChoosy(): boolean {
-    return this.#choosy > 0;
+  /** Everybody takes anything. */
+  get arePlain(): boolean {
+    return this.#choosy === 0 && !this.#grouped;
+  }
+
+  /** From the first message with a group on, groups are honoured. */
+  mind({ attributes }: Kept): void {
+    if (attributes.group !== undefined) this.#grouped = true;
+  }
+
+  /** It takes what comes first, whatever the others want. */
+  takesAny({ request }: Consumer): boolean {
+    return !this.#grouped && request.selects === undefined;
+  }
+
+  /** Something may wait for it that it can look for now. */
+  hasMore(consumer: Consumer): boolean {
+    return !consumer.paused && !this.takesAny(consumer) && !consumer.search.isDone;
   }
 
   open(request: SubscriptionRequest): Consumer {
@@ -168,7 +185,7 @@ export class Consumers {
   }
 }
 
-export function selects({ request }: Consumer, { content }: Kept): boolean {
+function selects({ request }: Consumer, { content }: Kept): boolean {
   return request.selects?.(content) !== false;
 }
 

@@ -77,7 +77,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#topics = new Topics(this);
     this.#deadLetters = new DeadLetters(options.deadLetterPrefix ?? 'dlq.', this.#scratch);
     this.#duplicates = new Duplicates(options);
-    this.#rounds = new Rounds(options);
+    this.#rounds = new Rounds((ms, run) => options.schedule(ms, run));
     this.#reader = new Reader(store, observer);
     this.#journal = new Journal(store, {
       telling: (facts, outcome) => this.#duplicates.telling(facts, outcome),
@@ -252,20 +252,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   }
 
   #take(queue: Queue, text: string, content: Content, attributes: Attributes): void {
-    if (this.#whenFull === 'drop-oldest') this.counts.droppedOldest += this.#makeRoom(queue, weightOf(content));
+    if (this.#whenFull === 'drop-oldest') this.counts.droppedOldest += queue.makeRoomFor(weightOf(content));
     this.#enqueue(this.#queue(queue.name), text, content, attributes); // it may have been abandoned when it was emptied
-  }
-
-  // Gives up what is next in line until there is room, or until all that is left is with consumers. Answers how many.
-  #makeRoom(queue: Queue, bytes: number): number {
-    let given = 0;
-    while (this.#isFullFor(queue, bytes) && queue.pull(1).length > 0) given++;
-    return given;
-  }
-
-  #isFullFor(queue: Queue, bytes: number): boolean {
-    const { maxQueueMessages, maxQueueBytes } = this.#options;
-    return queue.length >= maxQueueMessages || queue.bytes + bytes > maxQueueBytes;
   }
 
   #enqueue(queue: Queue, text: string, content: Content, attributes: Attributes): void {
@@ -471,9 +459,9 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   // nobody is there to be refused. What consumers have stays; if that is all there is, the new one is given up.
   #bury(name: string, letter: Content): void {
     const bytes = weightOf(letter);
-    let dropped = this.#makeRoom(this.#queue(name), bytes);
+    let dropped = this.#queue(name).makeRoomFor(bytes);
     const queue = this.#queue(name);
-    if (queue.length > 0 && this.#isFullFor(queue, bytes)) dropped++;
+    if (queue.length > 0 && queue.isFullFor(bytes)) dropped++;
     else this.#enqueue(queue, `/queue/${name}`, letter, PLAIN);
     if (dropped === 0) return;
     this.counts.droppedDead += dropped;

@@ -11,6 +11,7 @@ import { Backlog, type Pages, type Place } from './backlog.ts';
 import { type Consumer, Consumers } from './consumers.ts';
 import { type Kept, type Origin, OVERHEAD } from './delivery.ts';
 import { Gauge } from './gauge.ts';
+import { type Counter, look } from './look.ts';
 import type { Walker } from './rounds.ts';
 
 export type Death = 'redeliveries' | 'rejected' | 'expired';
@@ -50,19 +51,15 @@ export interface QueueOwner {
 /** A queue's share of the store, and of the memory that all have for it. */
 export type QueuePages = Omit<Pages, 'mayExceed' | 'isOpen'> & { isOpen(queue: Queue): void };
 
-// How many messages all consumers of a queue look at in one turn of the loop, and each of them at the least.
-const LOOKED_AT_ONCE = 512;
-const LEAST_LOOKED_AT = 16;
 const RESTORED_AFTER_MS = 1_000;
 
-export class Queue implements Origin, Walker {
+export class Queue implements Origin, Walker, Counter {
   readonly name: string;
   readonly #owner: QueueOwner;
   readonly #gauge: Gauge; // everything in it, wherever it is
   readonly #backlog: Backlog;
   readonly #consumers = new Consumers();
   readonly #cooling = new Map<Kept, () => void>(); // nacked, and waiting for another try
-  #grouped = false; // a message with a group has been here
   #unsettled = 0;
   #outBytes = 0;
   #dispatching = false;
@@ -87,7 +84,7 @@ export class Queue implements Origin, Walker {
   }
 
   #mindGroups(page: Kept[]): Kept[] {
-    if (!this.#grouped) this.#grouped = page.some(({ attributes }) => attributes.group !== undefined);
+    for (const kept of page) this.#consumers.mind(kept);
     return page;
   }
 
@@ -143,17 +140,16 @@ export class Queue implements Origin, Walker {
 
   add(kept: Kept): void {
     this.#gauge.add(kept.bytes);
-    if (kept.attributes.group !== undefined) this.#grouped = true;
-    const isPlain = this.#isPlain;
+    this.#consumers.mind(kept);
+    const isPlain = this.#consumers.arePlain;
     const consumer = isPlain ? this.#atOnce(kept) : this.#consumers.takerOfNew(kept, (one) => this.#isIdle(one));
     if (consumer === undefined) {
       this.#backlog.push(kept);
-      if (!isPlain && this.#consumers.looking.some((one) => this.#hasMore(one))) this.#dispatch();
+      if (!isPlain && this.#consumers.looking.some((one) => this.#consumers.hasMore(one))) this.#dispatch();
       return;
     }
     this.#backlog.passed(kept);
-    if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
-    else this.#deliver(kept, consumer);
+    this.hand(kept, consumer);
   }
 
   // Who can have it before it waits. What waits is for nobody who is ready: otherwise it would not.
@@ -162,25 +158,10 @@ export class Queue implements Origin, Walker {
     return this.#consumers.turn(kept);
   }
 
-  /** Everybody takes anything. */
-  get #isPlain(): boolean {
-    return !this.#consumers.areChoosy && !this.#grouped;
-  }
-
-  /** It takes what comes first, whatever the others want. */
-  #takesAny({ request }: Consumer): boolean {
-    return !this.#grouped && request.selects === undefined;
-  }
-
   /** Nothing waits that it may have. */
   #isIdle(consumer: Consumer): boolean {
     if (this.#dispatching) return false;
-    return this.#takesAny(consumer) ? this.#backlog.length === 0 : consumer.search.isDone;
-  }
-
-  /** Something may wait for it that it can look for now. */
-  #hasMore(consumer: Consumer): boolean {
-    return !consumer.paused && !this.#takesAny(consumer) && !consumer.search.isDone;
+    return this.#consumers.takesAny(consumer) ? this.#backlog.length === 0 : consumer.search.isDone;
   }
 
   /** The store could not keep it after all: it leaves; where somebody has it already, it does not come back. */
@@ -251,7 +232,7 @@ export class Queue implements Origin, Walker {
 
   #giveBack(kept: Kept): void {
     this.#backlog.giveBack(kept);
-    if (!this.#isPlain) this.#consumers.tell(kept);
+    if (!this.#consumers.arePlain) this.#consumers.tell(kept);
   }
 
   // A message that is with a consumer, or between two tries, is in memory whatever the window holds.
@@ -317,6 +298,18 @@ export class Queue implements Origin, Walker {
     return pulled;
   }
 
+  /** Gives up what is next in line until there is room, or until all that is left is out. Answers how many. */
+  makeRoomFor(bytes: number): number {
+    let given = 0;
+    while (this.isFullFor(bytes) && this.pull(1).length > 0) given++;
+    return given;
+  }
+
+  isFullFor(bytes: number): boolean {
+    const { maxQueueMessages, maxQueueBytes } = this.#owner;
+    return this.length >= maxQueueMessages || this.bytes + bytes > maxQueueBytes;
+  }
+
   /** Whether some of it is where `remove` does not look: with consumers, or between two tries. */
   get isPartlyOut(): boolean {
     return this.#unsettled + this.#cooling.size > 0;
@@ -359,12 +352,13 @@ export class Queue implements Origin, Walker {
     if (this.#dispatching || !this.#consumers.areReady) return;
     this.#dispatching = true;
     try {
-      while (this.#isPlain && this.#consumers.areReady) {
+      while (this.#consumers.arePlain && this.#consumers.areReady) {
         const kept = this.#backlog.shift();
         if (kept === undefined) break;
-        this.#hand(kept, this.#consumers.turn(kept));
+        this.hand(kept, this.#consumers.turn(kept));
       }
-      if (!this.#isPlain) this.#look();
+      if (!this.#consumers.arePlain && look(this.#consumers, this.#backlog, this) && !this.#backlog.isStarved)
+        this.#owner.walkLater(this);
     } finally {
       this.#dispatching = false;
     }
@@ -373,59 +367,14 @@ export class Queue implements Origin, Walker {
     this.#owner.starved(this);
   }
 
-  // Each in turn takes the next one that it may have, until nobody finds anything, or it is enough for now.
-  #look(): void {
-    const looked = new Map<Consumer, number>();
-    let left = LOOKED_AT_ONCE;
-    let next: Consumer | undefined; // the first that had to stop begins the next slice
-    for (let found = true; found; ) {
-      found = false;
-      const looking = this.#consumers.looking;
-      const searching = looking.reduce((n, one) => n + Number(this.#hasMore(one)), 0);
-      const share = Math.max(LEAST_LOOKED_AT, Math.floor(LOOKED_AT_ONCE / searching));
-      for (const consumer of looking) {
-        if (this.#takesAny(consumer)) found = this.#takeNext(consumer);
-        else if (this.#hasMore(consumer)) {
-          const before = looked.get(consumer) ?? 0;
-          let n = 0;
-          found = this.#search(consumer, Math.min(share - before, left), () => n++);
-          looked.set(consumer, before + n);
-          left -= n;
-          consumer.paused = !found && !consumer.search.isDone;
-          if (consumer.paused && left === 0) next ??= consumer;
-        }
-        if (found) break;
-      }
-    }
-    let isPaused = false;
-    for (const { search, paused } of looked.keys()) {
-      search.rest();
-      isPaused ||= paused;
-    }
-    if (next !== undefined) this.#consumers.beginWith(next);
-    if (isPaused && !this.#backlog.isStarved) this.#owner.walkLater(this);
-  }
-
-  #takeNext(consumer: Consumer): boolean {
-    const kept = this.#backlog.shift();
-    if (kept !== undefined) this.#hand(kept, this.#consumers.takerOf(kept, consumer) ?? consumer);
-    return kept !== undefined;
-  }
-
-  #search(consumer: Consumer, most: number, looked: () => void): boolean {
-    let taker: Consumer | undefined;
-    const wants = (kept: Kept): boolean => {
-      taker = this.#consumers.takerOf(kept, consumer);
-      return taker !== undefined || (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time()));
-    };
-    const kept = consumer.search.next(this.#backlog, most, wants, looked);
-    if (kept !== undefined) this.#hand(kept, taker ?? consumer);
-    return kept !== undefined;
-  }
-
-  #hand(kept: Kept, consumer: Consumer): void {
-    if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
+  /** Over the counter: it is out of the backlog. */
+  hand(kept: Kept, consumer: Consumer): void {
+    if (this.isLate(kept)) this.#expire(kept);
     else this.#deliver(kept, consumer);
+  }
+
+  isLate(kept: Kept): boolean {
+    return kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time());
   }
 
   #expire(kept: Kept): void {

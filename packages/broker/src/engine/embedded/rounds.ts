@@ -1,21 +1,22 @@
 // Queues that have more to look through than one slice of a turn allows take turns: one slice of one queue, then the
 // loop goes round, so that nobody waits long for anybody's search.
 
-import type { Clock } from './options.ts';
-
 export interface Walker {
   /** One slice; whoever is not at the end then asks for another turn. */
   walk(): void;
 }
 
+/** Calls `run` after `ms`; the answer cancels. */
+type Schedule = (ms: number, run: () => void) => () => void;
+
 export class Rounds {
-  readonly #clock: Clock;
+  readonly #schedule: Schedule;
   readonly #waiting = new Set<Walker>();
   #cancel: (() => void) | undefined;
   #closed = false;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
   }
 
   add(walker: Walker): void {
@@ -30,7 +31,7 @@ export class Rounds {
 
   #arm(): void {
     if (this.#closed || this.#waiting.size === 0) return;
-    this.#cancel ??= this.#clock.schedule(0, () => {
+    this.#cancel ??= this.#schedule(0, () => {
       this.#cancel = undefined;
       this.#walk();
     });

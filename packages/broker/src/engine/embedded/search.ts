@@ -59,9 +59,8 @@ export class Search {
 
   /**
    * Takes out the next message that it `wants`, out of at most so many. Undefined: there is none, or none yet; `isDone` tells.
-   * `looked` is called for each that is looked at.
    */
-  next(backlog: Backlog, most: number, wants: (kept: Kept) => boolean, looked: () => void): Kept | undefined {
+  next(backlog: Backlog, most: number, wants: (kept: Kept) => boolean): Kept | undefined {
     for (let n = 0; n < most; n++) {
       const noted = this.#noted.shift();
       const kept = noted === undefined ? this.#following(backlog) : backlog.at(noted);
@@ -69,7 +68,6 @@ export class Search {
         if (noted === undefined) return undefined;
         continue;
       }
-      looked();
       if (!wants(kept)) continue;
       const claimed = backlog.claim(kept);
       if (claimed !== undefined) {
