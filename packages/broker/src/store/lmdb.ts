@@ -64,11 +64,11 @@ const PROBE_BYTES = 2 * BATCH_BYTES; // what a batch takes, with room to spare
 export interface LmdbStoreOptions {
   /** Made where it does not exist. */
   readonly dir: string;
-  /** How many bytes of the data file may count as memory of this process before they are let go. Default: 96 MiB. */
+  /** How many bytes of the data file may count as memory of this process before they are let go. Default: 32 MiB. */
   readonly mostMapped?: number;
 }
 
-const MOST_MAPPED = 96 * 1024 * 1024;
+const MOST_MAPPED = 32 * 1024 * 1024;
 /** Rejects with StoreError 'locked', 'newer', 'damaged' or 'failed', and a sentence for whoever runs the broker. */
 export async function lmdbStore(
   { dir, mostMapped = MOST_MAPPED }: LmdbStoreOptions,
