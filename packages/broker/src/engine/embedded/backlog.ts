@@ -85,9 +85,6 @@ export class Backlog {
   feed(): void {
     this.#isStarved = false;
   }
-  get isPaged(): boolean {
-    return this.#pages !== undefined;
-  }
   /** The store has nothing of it that does not wait here. */
   get isSettled(): boolean {
     return this.#absent.size === 0;

@@ -58,10 +58,11 @@ export class Queue implements Origin, Walker, Counter {
   readonly #owner: QueueOwner;
   readonly #gauge: Gauge; // everything in it, wherever it is
   readonly #backlog: Backlog;
+  readonly #isPaged: boolean;
   readonly #consumers = new Consumers();
   readonly #cooling = new Map<Kept, () => void>(); // nacked, and waiting for another try
   #unsettled = 0;
-  #outBytes = 0;
+  #outBytes = 0; // where it is paged
   #dispatching = false;
   #discarded = false;
   #roomWanted: (() => void)[] = []; // producers that wait until it is no longer over its limits
@@ -69,6 +70,7 @@ export class Queue implements Origin, Walker, Counter {
   constructor(name: string, owner: QueueOwner, pages?: QueuePages) {
     this.name = name;
     this.#owner = owner;
+    this.#isPaged = pages !== undefined;
     this.#backlog = new Backlog(
       pages && {
         ...pages,
@@ -114,7 +116,8 @@ export class Queue implements Origin, Walker, Counter {
   }
   /** With consumers, or between two tries. */
   get out(): { readonly messages: number; readonly bytes: number } {
-    return { messages: this.#unsettled + this.#cooling.size, bytes: this.#outBytes };
+    const bytes = this.#isPaged ? this.#outBytes : this.#gauge.bytes - this.#backlog.held.bytes;
+    return { messages: this.#unsettled + this.#cooling.size, bytes };
   }
 
   /** Nobody is at it, and nothing is in it. */
@@ -210,8 +213,8 @@ export class Queue implements Origin, Walker, Counter {
     kept.holder = undefined;
     this.#unsettled--;
     if (this.#discarded) return;
-    this.#hold(-kept.bytes);
-    if (outcome === 'ack' || (kept.stored === 'no' && this.#backlog.isPaged)) {
+    this.#hold(kept, -1);
+    if (outcome === 'ack' || (kept.stored === 'no' && this.#isPaged)) {
       this.#gone(kept); // settled, or never kept: its producer has heard so
       return;
     }
@@ -236,20 +239,22 @@ export class Queue implements Origin, Walker, Counter {
   }
 
   // A message that is with a consumer, or between two tries, is in memory whatever the window holds.
-  #hold(bytes: number): void {
+  #hold(kept: Kept, sign: 1 | -1): void {
+    if (!this.#isPaged) return;
+    const bytes = sign * kept.bytes;
     this.#outBytes += bytes;
-    if (this.#backlog.isPaged) this.#owner.hold(bytes);
+    this.#owner.hold(bytes);
   }
 
   #cool(kept: Kept, ms: number): void {
     const cancel = this.#owner.schedule(ms, () => {
       this.#cooling.delete(kept);
-      this.#hold(-kept.bytes);
+      this.#hold(kept, -1);
       this.#giveBack(kept);
       this.#dispatch();
     });
     this.#cooling.set(kept, cancel);
-    this.#hold(kept.bytes);
+    this.#hold(kept, 1);
   }
 
   settled(): void {
@@ -325,7 +330,7 @@ export class Queue implements Origin, Walker, Counter {
     this.#discarded = true;
     for (const [kept, cancel] of this.#cooling) {
       cancel();
-      this.#hold(-kept.bytes);
+      this.#hold(kept, -1);
     }
     this.#cooling.clear();
     this.#backlog.clear();
@@ -388,7 +393,7 @@ export class Queue implements Origin, Walker, Counter {
     if (consumer.request.acknowledged) {
       kept.holder = consumer;
       this.#unsettled++;
-      this.#hold(kept.bytes);
+      this.#hold(kept, 1);
       consumer.request.deliver(kept);
     } else {
       consumer.request.deliver(kept);
