@@ -98,6 +98,18 @@ test('a queue of which nothing is in memory may always bring one message, so tha
   }
 });
 
+test('what is given up for the sake of new messages needs no room', async () => {
+  const at = new Bench({ maxMemoryBytes: 10_000, windowBytes: 8_192, maxQueueMessages: 20, whenFull: 'drop-oldest' });
+  await at.send(...kilos(queue('\0here'), 7));
+  for (let i = 0; i < 40; i++) {
+    await at.send(sendOf(Q, `${i} ${KILO}`));
+    expect(at.engine.memoryBytes).toBeLessThanOrEqual(10_000 + WEIGHT);
+  }
+  expect(
+    at.engine.inspect.browse('q').map(({ content }) => Buffer.from(content.body).toString().split(' ')[0]),
+  ).toEqual(Array.from({ length: 20 }, (_, i) => String(i + 20)));
+});
+
 test('a queue is purged, and moved, however little room there is', async () => {
   const at = new Bench({ maxMemoryBytes: 4_000, windowBytes: 2_048 });
   await at.send(...kilos(Q, 30));

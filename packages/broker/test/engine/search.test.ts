@@ -277,6 +277,47 @@ describe('message groups', () => {
   });
 });
 
+describe('a browser', () => {
+  test('with a selector shows what it wants from anywhere, in slices, then its end, and takes nothing', async () => {
+    const at = new Bench(SMALL);
+    await at.send(...numbered(5_000, everyNth(1_000)));
+    const shown: string[] = [];
+    const feed = await at.engine.open({
+      destination: Q,
+      acknowledged: false,
+      browse: true,
+      selects: kindIs('wanted'),
+      deliver: ({ content }) => shown.push(content.headers.get('browser') ?? Buffer.from(content.body).toString()),
+      ended() {},
+    });
+    const before = at.store.messagesRead;
+    feed.request(100);
+    feed.request(100);
+    expect(shown).toEqual([]);
+    expect(at.store.messagesRead - before).toBeLessThan(1_000);
+    await at.quiet();
+    expect(shown).toEqual(['999', '1999', '2999', '3999', '4999', 'end']);
+    expect(at.engine.inspect.queues()).toMatchObject([{ waiting: 5_000, unsettled: 0 }]);
+  });
+
+  test('that leaves in the middle of its search is shown nothing more', async () => {
+    const at = new Bench(SMALL);
+    await at.send(...numbered(5_000, everyNth(1_000)));
+    const browser = await at.engine.open({
+      destination: Q,
+      acknowledged: false,
+      browse: true,
+      selects: kindIs('wanted'),
+      deliver: () => expect.unreachable(),
+      ended() {},
+    });
+    browser.request(100);
+    browser.close();
+    await at.quiet();
+    expect(at.clock.alarms).toBe(0);
+  });
+});
+
 test('what is loaded for a search is let go of again: memory holds the window, and what is with consumers', async () => {
   const at = new Bench({ windowBytes: 8_192 });
   await at.send(...Array.from({ length: 2_000 }, (_, i) => sendOf(Q, 'x'.repeat(4_000), { kind: everyNth(1_000)(i) })));

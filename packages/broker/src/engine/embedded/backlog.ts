@@ -124,7 +124,7 @@ export class Backlog {
     this.#absent.delete(id);
   }
 
-  /** `anyway`: it will not stay in memory, and so needs no room there. */
+  /** `anyway`: it will not stay in memory, and so comes whether there is room or not. */
   shift(anyway = false): Kept | undefined {
     for (;;) {
       for (; this.#highest >= 0; this.#highest--) {
@@ -321,7 +321,7 @@ export class Backlog {
   // Brings the next ones into memory. False where there is nothing to bring, or no room for it.
   #turnPage(anyway: boolean): boolean {
     const { windowBytes = 0 } = this.#pages ?? {};
-    const room = anyway ? windowBytes : this.#roomForPage(windowBytes);
+    const room = this.#roomForPage(windowBytes, anyway);
     if (room === 0) return false;
     for (;;) {
       const page = this.#read(this.#cursor, { messages: PAGE_MESSAGES, bytes: Math.min(windowBytes, room) });
@@ -329,27 +329,27 @@ export class Backlog {
         this.#away = 0; // the store has less than was counted: nothing to wait for
         return false;
       }
-      if (page.waiting.length > 0) return this.#bring(page.waiting, page.end, anyway ? Number.POSITIVE_INFINITY : room);
+      if (page.waiting.length > 0) return this.#bring(page.waiting, page.end, room, anyway);
       this.#cursor = page.end;
     }
   }
 
-  #roomForPage(windowBytes: number): number {
+  #roomForPage(windowBytes: number, anyway: boolean): number {
     const pages = this.#pages;
     const spare = pages?.spare(Math.min(windowBytes, LEAST_PAGE_BYTES)) ?? 0;
-    if (spare > 0 || pages?.mayExceed()) return Math.max(1, spare);
+    if (spare > 0 || anyway || pages?.mayExceed()) return Math.max(1, spare);
     this.#isStarved = true;
     return 0;
   }
 
   // As far as there is room; false where that is not even for the first.
-  #bring(waiting: readonly Kept[], end: Place, room: number): boolean {
+  #bring(waiting: readonly Kept[], end: Place, room: number, anyway: boolean): boolean {
     let left = room;
     let last: Kept | undefined;
     for (const kept of waiting) {
       const isFirst = last === undefined;
       // What is late is in memory already.
-      if (kept.bytes > left && !this.#late.has(kept.id) && !(isFirst && this.#pages?.mayExceed())) {
+      if (kept.bytes > left && !this.#late.has(kept.id) && !(isFirst && (anyway || this.#pages?.mayExceed()))) {
         this.#isStarved = isFirst;
         break;
       }

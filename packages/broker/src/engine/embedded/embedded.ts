@@ -38,7 +38,7 @@ import type { EmbeddedEngineOptions, WhenFull } from './options.ts';
 import { type Death, Queue, type QueueOwner } from './queue.ts';
 import { Reader } from './reader.ts';
 import { Room } from './room.ts';
-import { Rounds } from './rounds.ts';
+import { Rounds, type Walker } from './rounds.ts';
 import { Schedule } from './schedule.ts';
 import { type TopicOwner, type TopicSubscriber, Topics } from './topic.ts';
 
@@ -365,7 +365,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     if (request.browse) {
       const peek: Peek = (after, most) => this.#queues.get(name)?.peek(after, most) ?? [];
-      return Promise.resolve(browser(request, this.#nextId++, peek, this.#scratch));
+      const later = (walker: Walker): void => this.#rounds.add(walker);
+      return Promise.resolve(browser(request, this.#nextId++, peek, later, this.#scratch));
     }
     try {
       if (!this.#queues.has(name)) this.#room.admitQueue();
