@@ -5,12 +5,4 @@ import { createBroker } from '@stompbox/broker';
 const [options = '{}'] = process.argv.slice(2);
 const broker = await createBroker({ listen: ['tcp://127.0.0.1:0'], ...JSON.parse(options) });
 process.on('disconnect', () => process.exit()); // not close(): `--cpu-prof` writes its file at either
-// What one collection finds to be free, the next ones give back: buffers are swept in the background.
-process.on('message', async () => {
-  for (let i = 0; i < 4; i++) {
-    globalThis.gc();
-    await new Promise((done) => setTimeout(done, 200));
-  }
-  process.send({});
-});
 process.send({ url: broker.urls[0] });

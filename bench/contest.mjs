@@ -31,13 +31,8 @@ export async function startOurs(options = {}, execArgv = []) {
     urls: { tcp: url },
     login: '',
     passcode: '',
-    /** Kilobytes in memory, as Linux counts them: all, and without what is mapped from files. */
+    /** Kilobytes in memory, as Linux counts them: all, without what is mapped from files, and the most that all ever was. */
     memory: () => memoryOf(child.pid),
-    /** Collects its garbage; needs `--expose-gc`. */
-    async collect() {
-      child.send('collect');
-      await Promise.race([once(child, 'message'), failed]);
-    },
     async stop() {
       child.disconnect();
       await ended;
@@ -47,8 +42,9 @@ export async function startOurs(options = {}, execArgv = []) {
 
 function memoryOf(pid) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const [all, own] = ['VmRSS', 'RssAnon'].map((name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]));
-  return { all, own };
+  const names = ['VmRSS', 'RssAnon', 'VmHWM'];
+  const [all, own, most] = names.map((name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]));
+  return { all, own, most };
 }
 
 /** Starts the three; those that cannot be are left out, and `notes` says so. */

@@ -31,6 +31,8 @@ const SECONDS = 1;
 const WANTED = { RabbitMQ: 20, ActiveMQ: 20 };
 const FLUSHES = 300;
 const FLUSHED_BYTES = 4096;
+const POURS = 3;
+const POURED_MIB = 128;
 
 // A second of 4 KiB is more than a queue may hold by default. The others have no such bound.
 const LIMITS = { maxQueueMessages: 10_000_000, maxQueueBytes: 4 * 1_024 ** 3 };
@@ -91,7 +93,7 @@ export async function run({ progress, rounds = ROUNDS }) {
   const say = (what) => progress(`durable: ${what}`);
   const data = mkdtempSync(join(tmpdir(), 'stompbox-bench-'));
   try {
-    const floor = flushMicroseconds(join(data, 'floor'));
+    const floor = { ...flushMicroseconds(join(data, 'floor')), bandwidth: bytesPerSecond(join(data, 'floor')) };
     const brokers = await startBrokers({ data: join(data, 'data'), limits: LIMITS }, say, notes);
     const figures = [];
     try {
@@ -103,11 +105,14 @@ export async function run({ progress, rounds = ROUNDS }) {
       await stopBrokers(brokers);
     }
     notes.push(
-      `All data lie on ${disk(data)}; there, writing 4 KiB and fdatasync take ${number(floor.p50)} µs (median), ${number(floor.p99)} µs (p99).`,
+      `All data lie on ${disk(data)}; there, writing 4 KiB and fdatasync take ${number(floor.p50)} µs (median), ${number(floor.p99)} µs (p99), and ${number(floor.bandwidth / 1_048_576)} MiB/s is the most it takes.`,
     );
     for (const producers of PROFILED) notes.push(await profile(load, producers, data, say));
-    // Nobody can flush more often than the disk does: the ratio that a broker could reach which did nothing else.
-    const ceiling = ({ name }) => (1e6 / floor.p50) * (CONFIRMED.find((each) => each.name === name)?.together ?? 0);
+    // Nobody can flush more often than the disk does, nor write more: what a broker could reach that did nothing else.
+    const ceiling = ({ name }) => {
+      const found = CONFIRMED.find((each) => each.name === name);
+      return found && Math.min((1e6 / floor.p50) * found.together, floor.bandwidth / found.load.size);
+    };
     const targets = [...figures.flatMap((each) => rateTargets(each, ceiling(each))), ...latencyTargets(figures.at(-1))];
     return { ...result, table: table(figures), targets, notes, figures };
   } finally {
@@ -166,6 +171,21 @@ function flushMicroseconds(path) {
   closeSync(file);
   taken.sort((a, b) => a - b);
   return { p50: median(taken), p99: taken[Math.floor(taken.length * 0.99)] };
+}
+
+/** What goes to the disk in large pieces, at its best. */
+function bytesPerSecond(path) {
+  const block = Buffer.alloc(1_048_576, 'x');
+  const rates = Array.from({ length: POURS }, () => {
+    const file = openSync(path, 'w');
+    const begun = process.hrtime.bigint();
+    for (let k = 0; k < POURED_MIB; k++) writeSync(file, block);
+    fdatasyncSync(file);
+    const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+    closeSync(file);
+    return (POURED_MIB * block.length) / seconds;
+  });
+  return Math.max(...rates);
 }
 
 /** The device and file system that a path lies on. */

@@ -27,7 +27,7 @@ const OTHER = 'accept-version:1.2\nhost:h\nlogin:other\npasscode:o\n';
 
 const rows: readonly Row[] = [
   { id: 'M-40', says: 'GET', bytes: `GET / HTTP/1.1\r\nHost: h\r\n\r\n${FORM}`, error: /C-13/ },
-  { id: 'M-40', says: 'GET of a long path', bytes: `GET /${'a'.repeat(99)} HTTP/1.1\r\n\r\n${FORM}`, error: /C-70/ },
+  { id: 'M-40', says: 'GET of a long path', bytes: `GET /${'a'.repeat(99)} HTTP/1.1\r\n\r\n${FORM}`, error: /C-34/ },
   { id: 'M-40', says: 'POST of a session', bytes: `POST / HTTP/1.1\r\nHost: h\r\n\r\n${FORM}`, error: /C-13/ },
   { id: 'M-41', says: 'a TLS ClientHello', bytes: CLIENT_HELLO, error: /C-35/ },
   ...[
@@ -322,6 +322,21 @@ describe('8.2: hosts, receipts and numbers', () => {
   });
 
   for (const limit of ['maxConnections', 'maxConnectionsPerAddress'] as const) {
+    test(`M-56: one connection beyond ${limit} hears so, over TCP and in a WebSocket, whether it says CONNECT or nothing`, async () => {
+      const small = await place({ limits: { [limit]: 2 } });
+      const second = await small.connected();
+      for (const url of [small.tcp, small.ws]) {
+        const silent = await small.dial(url);
+        theError(await silent.end(), new RegExp(`there are 2 connections.*\\(${limit}\\)$`));
+        const loud = await small.dial(url);
+        await loud.write('CONNECT\naccept-version:1.2\nhost:h\n\n\0');
+        theError(await loud.end(), new RegExp(`\\(${limit}\\)$`));
+      }
+      second.finish();
+      await small.unharmed();
+      await small.close();
+    });
+
     test(`M-56: connections that never say CONNECT end at ${limit}, and who comes later gets in`, async () => {
       const small = await place({ limits: { [limit]: 40 } });
       const crowd = await Promise.all(Array.from({ length: 1_000 }, () => small.dial(small.tcp)));

@@ -25,12 +25,21 @@ export interface Identity {
  */
 export type Authenticate = (credentials: Credentials) => Promise<Identity | undefined> | Identity | undefined;
 
-/**
- * Whether that identity may send to, subscribe to, or manage (browse, purge, move, delete) a destination: `/queue/a` (also
- * where a frame says just `a`) or `/topic/a.b`, which may be a pattern on `subscribe`. Asked once per connection and
- * destination, and again after a reload.
- */
-export type Authorize = (identity: Identity, verb: 'send' | 'subscribe' | 'manage', destination: string) => boolean;
+export const VERBS = ['send', 'subscribe', 'manage'] as const;
+/** What one may do with a destination. */
+export type Verb = (typeof VERBS)[number];
+
+export interface Authorize {
+  /**
+   * Whether that identity may send to, subscribe to (browsing with a SUBSCRIBE included), or manage (`broker.manageAs`: list,
+   * browse, purge, move, forget) a destination: `/queue/a` (also where a frame says just `a`) or `/topic/a.b`, which may be a
+   * pattern on `subscribe` and `manage`. Asked once per connection and destination, and again after a reload; for `manage`
+   * each time.
+   */
+  (identity: Identity, verb: Verb, destination: string): boolean;
+  /** Which rule says so, for operators; clients on the wire are never told (M-85). */
+  readonly why?: (identity: Identity, verb: Verb, destination: string) => string;
+}
 
 /** Whether an address can be reached from outside: not where anybody may come in, unless somebody says so. */
 export function isOpenDoor(endpoint: Endpoint): boolean {

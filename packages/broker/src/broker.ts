@@ -2,81 +2,24 @@
 // tells about itself, and how it stops.
 
 import { randomUUID } from 'node:crypto';
-import { Encoder, type Frame, ServerSession, type ServerSessionOptions } from '@stompbox/protocol';
+import { Encoder, type Frame, ServerSession } from '@stompbox/protocol';
 import { type Channel, type ChannelEnd, parseEndpoint } from '@stompbox/transport';
-import { type Listener, type ListenOptions, listen } from '@stompbox/transport/node';
-import { ANONYMOUS, type Authenticate, type Authorize, type Identity, isOpenDoor, LoginPenalty } from './access.ts';
-import type { EngineObserver } from './engine/embedded/books.ts';
-import { EmbeddedEngine } from './engine/embedded/embedded.ts';
-import { WHEN_FULL, type WhenFull } from './engine/embedded/options.ts';
+import { type Listener, listen } from '@stompbox/transport/node';
+import { type Authenticate, type Authorize, type Identity, isOpenDoor } from './access.ts';
+import { Doorkeeper, type DoorkeeperOwner, type DoorLimit, MAX_TURNED_AWAY, shut } from './doorkeeper.ts';
+import { WHEN_FULL } from './engine/embedded/options.ts';
 import { type Delivery, type Engine, EngineError, type Inspection } from './engine/engine.ts';
 import { type BrokerLimits, type LimitName, limitNamedIn, resolveLimits } from './limits.ts';
-import { type Log, type Logger, type LogLevel, logTo, reasons, SILENT } from './log.ts';
+import { type Log, logTo, SILENT } from './log.ts';
+import { Logins } from './logins.ts';
+import { type Management, type ManageOwner, managementOf } from './manage.ts';
 import type { MetricsSnapshot } from './metrics.ts';
-import { type Counted, type FrameKind, Peer, type PeerOwner } from './peer.ts';
-import { Refusal } from './refusal.ts';
-import { lmdbStore } from './store/lmdb.ts';
-import { memoryStore } from './store/memory.ts';
-import type { Store } from './store/store.ts';
-import { Tally } from './tally.ts';
+import { type BrokerOptions, type Clock, type Reloaded, realClock, timeOf } from './options.ts';
+import { type OwnEngine, openOwnEngine } from './own-engine.ts';
+import { Peer, type PeerOwner } from './peer.ts';
+import { DURABLE_NAMES } from './router.ts';
+import { type Counted, type FrameKind, Tally } from './tally.ts';
 import { ownerOf } from './temporary.ts';
-
-/** Time, passed in so that tests own it. */
-export interface Clock {
-  /** Milliseconds that never go back. */
-  now(): number;
-  /** Milliseconds since 1970; the system's clock unless given. */
-  time?(): number;
-  /** Calls `run` after `ms`; the answer cancels. */
-  schedule(ms: number, run: () => void): () => void;
-}
-
-export interface BrokerOptions {
-  /**
-   * URLs to listen on: `tcp://`, `stomp+ssl://`, `stomp+unix://`, `ws://`, `wss://`; port 0 takes a free one. Without
-   * `authenticate` only loopback addresses and Unix sockets are taken, unless `open` says otherwise.
-   */
-  readonly listen?: readonly string[];
-  /** For the TLS listeners, which need `cert` and `key`. */
-  readonly tls?: ListenOptions['tls'];
-  /** For the WebSocket listeners: path, origins, compression. A message may be as large as a frame unless it says otherwise. */
-  readonly webSocket?: ListenOptions['webSocket'];
-  /** Who may come in; everybody unless given. `passcodes()` makes one. */
-  readonly authenticate?: Authenticate;
-  /** Who may do what; everything unless given. A throw ends that connection, and `onFault` hears of it. */
-  readonly authorize?: Authorize;
-  /** Listen beyond loopback although anybody may come in. */
-  readonly open?: boolean;
-  /** What each bounds, its unit, default and range: `LIMITS`. */
-  readonly limits?: Partial<BrokerLimits>;
-  /** What becomes of a message for which its queue has no room; `refuse` unless given. Of the embedded engine. */
-  readonly whenFull?: WhenFull;
-  /** Stands before a queue's name in the name of its dead letter queue; `dlq.` unless given. Of the embedded engine. */
-  readonly deadLetterPrefix?: string;
-  /** Deviations from the strict protocol, each by its name, for clients that need them (conformance 7). None unless given. */
-  readonly leniency?: ServerSessionOptions['leniency'];
-  /** CONNECT in 1.1 and 1.2 must name a host (X-27). False unless given. */
-  readonly requireHost?: boolean;
-  /**
-   * A directory in which messages survive the process and a power cut (docs/storage.md); made where it is not there. In
-   * memory unless given.
-   */
-  readonly data?: string;
-  /** Another engine than the embedded one. */
-  readonly engine?: Engine;
-  /** What `CONNECTED` says in `server`; `false` says nothing. `Stompbox/` and the version unless given. */
-  readonly server?: string | false;
-  /** Hears what the broker tells about itself (docs/operating.md). Nothing is printed. */
-  readonly log?: Logger;
-  /** The least important that `log` hears; `info` unless given. */
-  readonly logLevel?: LogLevel;
-  /** Sentences about the configuration for the log: `readConfig` has found them. */
-  readonly warnings?: readonly string[];
-  /** Hears of failures inside the broker, and of connections that never became one, as errors. */
-  readonly onFault?: (error: unknown) => void;
-  /** The system's unless given. */
-  readonly clock?: Clock;
-}
 
 /** Counts since the start, and what is there now. */
 export interface BrokerStats extends Readonly<Record<Counted, number>> {
@@ -85,9 +28,6 @@ export interface BrokerStats extends Readonly<Record<Counted, number>> {
   /** Held now by queues and topics: contents, and an estimate of what goes with them. */
   readonly bytes: number;
 }
-
-/** What `reload` takes; what is not given stays as it is. */
-export type Reloaded = Pick<BrokerOptions, 'tls' | 'authenticate' | 'authorize' | 'warnings'>;
 
 /** What `close` left behind. */
 export interface Leftover {
@@ -102,8 +42,13 @@ export interface Leftover {
 export interface Broker {
   /** Where it listens, with real ports, in the order of `listen`. */
   readonly urls: readonly string[];
-  /** What is in the queues now. */
+  /** What is in the queues now: the door of whoever runs this process, who may everything. */
   readonly inspect: Inspection;
+  /**
+   * The same for somebody: `manage` is asked of `authorize` for each verb and destination, and what may not be managed is not
+   * listed. Throws AccessError, or rejects with it, where that user may not.
+   */
+  manageAs(identity: Identity): Management;
   stats(): BrokerStats;
   /** All figures, for `renderMetrics`. Costs a pass over connections and queues. */
   metrics(): MetricsSnapshot;
@@ -122,19 +67,9 @@ export interface Broker {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const realClock: Clock = {
-  now: () => performance.now(),
-  schedule(ms, run) {
-    const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
-    return () => clearTimeout(timer);
-  },
-};
-
 const VERSION = '0.1.0';
 // A WebSocket message may hold several frames (W-04); a frame that is too large gets its ERROR before the message is.
 const WEBSOCKET_SLACK_BYTES = 65_536;
-// A flood of connections is not to become a flood in the log.
-const REFUSALS_TOLD_EVERY_MS = 1_000;
 
 /**
  * Starts a broker. Resolves when every listener is bound.
@@ -150,68 +85,34 @@ export async function createBroker(options: BrokerOptions = {}): Promise<Broker>
     logger === undefined
       ? SILENT
       : logTo(logger, { ...(logLevel && { level: logLevel }), ...(onFault && { onFault }) });
-  const own = options.engine === undefined ? await openEngine(options, limits, log) : undefined;
-  const broker = new EmbeddedBroker(options, limits, log, options.engine ?? (own as OwnEngine).engine, own);
+  const { engine, own } = await engineOf(options, limits, log);
+  const broker = new EmbeddedBroker(options, limits, log, engine, own);
   await broker.listen();
   return broker;
 }
 
-/** The engine that is ours, and what it stands on. */
-interface OwnEngine {
-  readonly engine: EmbeddedEngine;
-  readonly store: Store;
-  /** Undefined: in memory. */
-  readonly data: string | undefined;
+async function engineOf(
+  options: BrokerOptions,
+  limits: BrokerLimits,
+  log: Log,
+): Promise<{ readonly engine: Engine; readonly own: OwnEngine | undefined }> {
+  if (options.engine !== undefined) return { engine: options.engine, own: undefined };
+  const { clock = realClock, data, whenFull, deadLetterPrefix } = options;
+  const own = await openOwnEngine({
+    data,
+    limits,
+    log,
+    ...(whenFull && { whenFull }),
+    ...(deadLetterPrefix !== undefined && { deadLetterPrefix }),
+    now: () => clock.now(),
+    time: () => timeOf(clock),
+    schedule: (ms, run) => clock.schedule(ms, run),
+    fault: (error) => options.onFault?.(error),
+  });
+  return { engine: own.engine, own };
 }
 
-function timeOf(clock: Clock): number {
-  return clock.time?.() ?? Date.now();
-}
-
-async function openEngine(options: BrokerOptions, limits: BrokerLimits, log: Log): Promise<OwnEngine> {
-  const { data, clock = realClock, whenFull, deadLetterPrefix, onFault } = options;
-  const start = clock.now();
-  const store = data === undefined ? memoryStore() : await lmdbStore({ dir: data });
-  const schedule = (ms: number, run: () => void) => clock.schedule(ms, run);
-  try {
-    const engine = new EmbeddedEngine(
-      {
-        ...limits,
-        ...(whenFull && { whenFull }),
-        ...(deadLetterPrefix !== undefined && { deadLetterPrefix }),
-        observer: observing(log, onFault),
-        schedule,
-        time: () => timeOf(clock),
-      },
-      store,
-    );
-    if (data !== undefined) {
-      let messages = store.scheduled.messages;
-      for (const queue of store.queues()) messages += queue.messages;
-      log('store-opened', { path: data, messages, bytes: store.size, ms: Math.round(clock.now() - start) });
-    }
-    return { engine, store, data };
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-function observing(log: Log, onFault: BrokerOptions['onFault']): EngineObserver {
-  return {
-    deadLetter: (destination, message, reason, deliveries) =>
-      log('dead-letter', { destination, message, reason, deliveries }),
-    storeFailed: (error) => log('store-failed', { error }),
-    storeDamaged: (error) => {
-      log('store-damaged', { error });
-      onFault?.(error);
-    },
-    storeRecovered: (ms) => log('store-recovered', { ms }),
-    durableDeleted: (subscription, destination) => log('subscription-deleted', { subscription, destination }),
-  };
-}
-
-class EmbeddedBroker implements Broker, PeerOwner {
+class EmbeddedBroker implements Broker, PeerOwner, DoorkeeperOwner, ManageOwner {
   readonly limits: BrokerLimits;
   readonly engine: Engine;
   readonly server: string | undefined;
@@ -220,10 +121,9 @@ class EmbeddedBroker implements Broker, PeerOwner {
   readonly #log: Log;
   readonly #own: OwnEngine | undefined;
   readonly #startedAt: number;
-  readonly #penalty = new LoginPenalty();
-  readonly #penances = new Set<() => void>();
   readonly #peers = new Map<string, Peer>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #doorkeeper: Doorkeeper;
+  readonly #logins: Logins;
   readonly #scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
   readonly #tally = new Tally();
   #authenticate: Authenticate | undefined;
@@ -231,8 +131,6 @@ class EmbeddedBroker implements Broker, PeerOwner {
   #listeners: Listener[] = [];
   #dirty: Peer[] = [];
   #flushing = false;
-  #refusalToldAt = Number.NEGATIVE_INFINITY;
-  #refusalsUntold = 0;
   #closing: Promise<Leftover> | undefined;
 
   constructor(options: BrokerOptions, limits: BrokerLimits, log: Log, engine: Engine, own: OwnEngine | undefined) {
@@ -240,12 +138,20 @@ class EmbeddedBroker implements Broker, PeerOwner {
     this.limits = limits;
     this.#log = log;
     this.#own = own;
+    this.engine = engine;
     this.#clock = options.clock ?? realClock;
     this.#startedAt = this.now();
     this.#authenticate = options.authenticate;
     this.#authorize = options.authorize;
+    this.#doorkeeper = new Doorkeeper(this);
+    this.#logins = new Logins({
+      counts: this.#tally.logins,
+      log,
+      now: () => this.now(),
+      schedule: (ms, run) => this.schedule(ms, run),
+      fault: (error) => options.onFault?.(error),
+    });
     this.server = options.server === false ? undefined : (options.server ?? `Stompbox/${VERSION}`);
-    this.engine = engine;
   }
 
   async listen(): Promise<void> {
@@ -261,12 +167,12 @@ class EmbeddedBroker implements Broker, PeerOwner {
           );
         }
         const listening = {
-          maxConnections,
+          maxConnections: maxConnections + MAX_TURNED_AWAY,
           handshakeTimeoutMs: connectTimeoutMs,
           ...(tls && { tls }),
           webSocket: { maxMessageBytes, ...webSocket },
           onFault: (error: unknown) => this.#neverOpened(error),
-          onDrop: (address: string | undefined) => this.#turnedAway('maxConnections', address ?? ''),
+          onDrop: (address: string | undefined) => this.#doorkeeper.dropped(address),
         };
         this.#listeners.push(await listen(endpoint, listening, (channel) => this.serve(channel)));
       }
@@ -288,6 +194,10 @@ class EmbeddedBroker implements Broker, PeerOwner {
 
   get inspect(): Inspection {
     return this.engine.inspect;
+  }
+
+  manageAs(identity: Identity): Management {
+    return managementOf(this, identity);
   }
 
   stats(): BrokerStats {
@@ -330,17 +240,12 @@ class EmbeddedBroker implements Broker, PeerOwner {
   }
 
   serve(channel: Channel): void {
-    const { address, transport, remote } = channel.peer;
-    const { maxConnections, maxConnectionsPerAddress } = this.limits;
-    const sameAddress = address === undefined ? 0 : (this.#perAddress.get(address) ?? 0);
-    const full = this.#peers.size >= maxConnections;
-    if (this.#closing || full || sameAddress >= maxConnectionsPerAddress) {
-      channel.open({ data() {}, drain() {}, ended() {}, closed() {} });
-      channel.destroy();
-      if (!this.#closing) this.#turnedAway(full ? 'maxConnections' : 'maxConnectionsPerAddress', remote);
+    if (this.#closing) {
+      shut(channel);
       return;
     }
-    if (address !== undefined) this.#perAddress.set(address, sameAddress + 1);
+    if (!this.#doorkeeper.admits(channel)) return;
+    const { transport, remote } = channel.peer;
     const { limits } = this;
     const session = new ServerSession<Delivery>(
       {
@@ -352,6 +257,7 @@ class EmbeddedBroker implements Broker, PeerOwner {
         heartBeat: { send: limits.minHeartBeatMs, expect: limits.minHeartBeatMs },
         leniency: this.#options.leniency,
         requireHost: this.#options.requireHost,
+        durableNames: DURABLE_NAMES,
       },
       this.now(),
     );
@@ -359,18 +265,6 @@ class EmbeddedBroker implements Broker, PeerOwner {
     this.#tally.opened(transport);
     this.#log('connection-opened', { connection: id, transport, remote });
     this.#peers.set(id, new Peer(id, channel, this, session, this.#scratch));
-  }
-
-  #turnedAway(limit: 'maxConnections' | 'maxConnectionsPerAddress', remote: string): void {
-    this.#tally.turnedAway(limit);
-    const now = this.now();
-    if (now - this.#refusalToldAt < REFUSALS_TOLD_EVERY_MS) {
-      this.#refusalsUntold++;
-      return;
-    }
-    this.#log('connection-refused', { remote, limit, suppressed: this.#refusalsUntold });
-    this.#refusalToldAt = now;
-    this.#refusalsUntold = 0;
   }
 
   #neverOpened(error: unknown): void {
@@ -401,7 +295,8 @@ class EmbeddedBroker implements Broker, PeerOwner {
     });
     await Promise.all(this.#listeners.map((listener) => listener.close()));
     await Promise.all(peers.map((peer) => peer.stop('the broker is shutting down')));
-    for (const penance of this.#penances) penance();
+    this.#doorkeeper.close();
+    this.#logins.close();
     const closed = this.engine.close();
     await Promise.race([closed, expired]);
     cancel();
@@ -444,54 +339,16 @@ class EmbeddedBroker implements Broker, PeerOwner {
     });
   }
 
-  async authenticate(peer: Peer, frame: Frame): Promise<Identity> {
-    const authenticate = this.#authenticate;
-    if (authenticate === undefined) return ANONYMOUS;
-    const { remote } = peer.channel.peer;
-    const address = peer.channel.peer.address ?? remote;
-    const delay = this.#penalty.delay(address, this.now());
-    const shown = {
-      login: frame.get('login'),
-      passcode: frame.get('passcode'),
-      host: frame.get('host'),
-      peer: peer.channel.peer,
-    };
-    const refusal = (cause?: unknown) => new Refusal('access-refused', 'the login was refused', { cause }); // N-17: no hint why
-    if (delay > 0) await this.#penance(delay);
-    if (!this.#peers.has(peer.id)) throw refusal(); // left meanwhile
-    let identity: Identity | undefined;
-    try {
-      identity = await authenticate(shown);
-    } catch (cause) {
-      this.#penalty.failed(address, this.now()); // M-54: guesses that make it throw are guesses
-      this.#tally.logins.failed++;
-      this.#log('login-failed', { connection: peer.id, remote, error: redacted(cause, shown.passcode) });
-      this.#options.onFault?.(cause);
-      throw refusal(cause);
-    }
-    if (identity === undefined) {
-      this.#penalty.failed(address, this.now());
-      this.#tally.logins.refused++;
-      const delayMs = this.#penalty.delay(address, this.now());
-      this.#log('login-refused', { connection: peer.id, remote, delayMs });
-      throw refusal();
-    }
-    this.#penalty.succeeded(address);
-    return identity;
+  authenticate(peer: Peer, frame: Frame): Promise<Identity> {
+    return this.#logins.ask(this.#authenticate, frame, peer.id, peer.channel.peer, () => this.#peers.has(peer.id));
   }
 
-  // Over at the latest when the broker closes.
-  async #penance(ms: number): Promise<void> {
-    let cut = () => {};
-    await new Promise<void>((resolve) => {
-      const cancel = this.schedule(ms, resolve);
-      cut = () => {
-        cancel();
-        resolve();
-      };
-      this.#penances.add(cut);
-    });
-    this.#penances.delete(cut);
+  turnedAway(limit: DoorLimit, told: boolean): void {
+    this.#tally.turnedAway(limit, told);
+  }
+
+  tell(limit: DoorLimit, remote: string, suppressed: number): void {
+    this.#log('connection-refused', { remote, limit, suppressed });
   }
 
   admitted(peer: Peer, version: string): void {
@@ -504,6 +361,15 @@ class EmbeddedBroker implements Broker, PeerOwner {
     const allowed = this.#authorize?.(identity, verb, destination) ?? true;
     if (!allowed) this.#log('access-refused', { connection: peer.id, identity: identity.name, verb, destination });
     return allowed;
+  }
+
+  mayManage(identity: Identity, destination: string): boolean {
+    return this.#authorize?.(identity, 'manage', destination) ?? true;
+  }
+
+  refusesToManage(identity: Identity, destination: string): string {
+    this.#log('access-refused', { identity: identity.name, verb: 'manage', destination });
+    return this.#authorize?.why?.(identity, 'manage', destination) ?? '`authorize` says no';
   }
 
   refused(peer: Peer, error: unknown, code: string, message: string): void {
@@ -544,19 +410,10 @@ class EmbeddedBroker implements Broker, PeerOwner {
 
   closed(peer: Peer, { error }: ChannelEnd): void {
     this.#peers.delete(peer.id);
-    const { address, remote } = peer.channel.peer;
+    const { remote } = peer.channel.peer;
     const { id: connection, received, delivered } = peer;
     const about = { connection, remote, identity: peer.identity?.name, received, delivered };
     this.#log('connection-closed', { ...about, ms: Math.round(this.now() - peer.since), ...(error && { error }) });
-    if (address === undefined) return;
-    const left = (this.#perAddress.get(address) ?? 1) - 1;
-    if (left === 0) this.#perAddress.delete(address);
-    else this.#perAddress.set(address, left);
+    this.#doorkeeper.left(peer.channel);
   }
-}
-
-// What an authenticator throws may quote what it was shown.
-function redacted(error: unknown, passcode: string | undefined): string {
-  const text = reasons(error);
-  return passcode ? text.replaceAll(passcode, '***') : text;
 }

@@ -10,11 +10,11 @@ import { quote } from '@stompbox/protocol';
 import { parseEndpoint } from '@stompbox/transport';
 import type { ListenOptions } from '@stompbox/transport/node';
 import { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
-import { type Authenticate, isOpenDoor } from './access.ts';
-import type { BrokerOptions } from './broker.ts';
+import { type Authenticate, isOpenDoor, VERBS, type Verb } from './access.ts';
 import { FileError, type Problem, reasonOf } from './file-error.ts';
 import { nearest } from './nearest.ts';
-import { authorizeBy, type Rule, VERBS, type Verb, wrongRule } from './rules.ts';
+import type { BrokerOptions } from './options.ts';
+import { authorizeBy, type Rule, wrongRule } from './rules.ts';
 import { type Configuration, SECTIONS, type Section, type Setting, type Unit } from './settings.ts';
 import { certificates, either, type UsersFile, usersFile } from './users.ts';
 

@@ -1,14 +1,18 @@
 // Who may come in, and what they may do.
-export { type Authenticate, type Authorize, type Credentials, type Identity, passcodes } from './access.ts';
+export {
+  type Authenticate,
+  type Authorize,
+  type Credentials,
+  type Identity,
+  passcodes,
+  type Verb,
+} from './access.ts';
 // The front door.
 export {
   type Broker,
-  type BrokerOptions,
   type BrokerStats,
-  type Clock,
   createBroker,
   type Leftover,
-  type Reloaded,
 } from './broker.ts';
 // The configuration file -> what createBroker takes.
 export { type Configuration, type LoadedConfiguration, parseConfig, readConfig } from './config.ts';
@@ -38,10 +42,13 @@ export { FileError, type Problem } from './file-error.ts';
 export { type BrokerLimits, LIMITS, type LimitName } from './limits.ts';
 // What it tells about itself.
 export { EVENTS, jsonLines, LOG_LEVELS, type LogEvent, type LogFields, type Logger, type LogLevel } from './log.ts';
+// The operators' door for a user.
+export { AccessError, type Management } from './manage.ts';
 export { METRICS, METRICS_CONTENT_TYPE, type MetricName, type MetricsSnapshot, renderMetrics } from './metrics.ts';
+export type { BrokerOptions, Clock, Reloaded } from './options.ts';
 // Users, their passcodes, their certificates; and rules for them.
 export { HASH_COST, type HashCost, hashPasscode, verifyPasscode } from './passcode.ts';
-export { authorizeBy, type Rule, type Verb } from './rules.ts';
+export { authorizeBy, type Rule } from './rules.ts';
 export { SECTIONS, type Section, type Setting } from './settings.ts';
 export { StoreError, type StoreErrorCode } from './store/store.ts';
 export {

@@ -5,7 +5,7 @@ import type { ProtocolErrorCode } from '@stompbox/protocol';
 
 /** The unit is in the name; where there is none, it is a count. */
 export const LIMITS = {
-  maxConnections: { default: 10_000, min: 1, say: 'Connections at a time; the next ones are closed at once.' },
+  maxConnections: { default: 10_000, min: 1, say: 'Connections at a time; the next ones get an ERROR and are closed.' },
   maxConnectionsPerAddress: { default: 10_000, min: 1, say: 'Connections from one IP address at a time.' },
   connectTimeoutMs: { default: 10_000, min: 1, say: 'A connection must have sent CONNECT by then.' },
   frameTimeoutMs: { default: 60_000, min: 1, say: 'A head must be finished by then; a body may pause this long.' },
@@ -30,15 +30,29 @@ export const LIMITS = {
     min: 1,
     say: 'Unsettled deliveries of one connection, all its subscriptions together; at it nothing more is delivered to it.',
   },
+  unsettledTimeoutMs: {
+    default: 1_800_000,
+    min: 0,
+    say: 'A delivery must be settled by then (looked at four times in that time); otherwise its connection ends, and it goes back. 0: never.',
+  },
   maxOutputBytes: {
     default: 1_048_576,
     min: 1024,
     say: 'Bytes that wait for a client to read; above it nothing more is delivered to it.',
   },
+  outputTimeoutMs: {
+    default: 300_000,
+    min: 0,
+    say: 'A client for which bytes wait must read some of them by then (looked at four times in that time). 0: never.',
+  },
   maxQueues: { default: 100_000, min: 1, say: 'Queues that hold a message or have a consumer.' },
   maxQueueMessages: { default: 1_000_000, min: 1, say: 'Messages in one queue, unsettled ones included.' },
   maxQueueBytes: { default: 268_435_456, min: 1024, say: 'Bytes in one queue, unsettled ones included.' },
-  maxMemoryBytes: { default: 1_073_741_824, min: 1024, say: 'Bytes in all queues and topic backlogs.' },
+  maxMemoryBytes: {
+    default: 1_073_741_824,
+    min: 1024,
+    say: 'Bytes of messages in memory: queues and topic backlogs, and of queues on disk their windows and what is unsettled.',
+  },
   producersWaitAboveBytes: {
     default: 8_388_608,
     min: 1024,

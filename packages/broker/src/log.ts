@@ -79,6 +79,11 @@ export const EVENTS = {
     fields: ['destination', 'message', 'reason', 'deliveries'],
     say: 'A message will not be delivered again.',
   },
+  'dead-letters-dropped': {
+    level: 'warn',
+    fields: ['queue', 'messages'],
+    say: 'A queue of dead letters was full: the oldest were given up.',
+  },
   'subscription-deleted': { level: 'info', fields: ['destination', 'subscription'], say: 'A durable one.' },
   fault: { level: 'error', fields: ['error'], say: 'Something failed inside the broker.' },
 } as const;

@@ -67,7 +67,7 @@ export const METRICS = {
   stompbox_queue_consumers: { type: 'gauge', labels: ['queue'], help: 'Subscriptions to a queue.' },
   stompbox_unsettled: { type: 'gauge', labels: [], help: 'Deliveries that wait for their ACK, all connections.' },
   stompbox_message_bytes: { type: 'gauge', labels: [], help: 'Bytes of all messages, wherever they are.' },
-  stompbox_memory_bytes: { type: 'gauge', labels: [], help: 'Bytes of messages that are in memory and nowhere else.' },
+  stompbox_memory_bytes: { type: 'gauge', labels: [], help: 'Bytes of messages in memory, on disk as well or not.' },
   stompbox_store_bytes: { type: 'gauge', labels: [], help: 'Bytes of the data directory.' },
   stompbox_store_free_bytes: { type: 'gauge', labels: [], help: 'Bytes left where the data directory is.' },
   stompbox_store_commits_total: { type: 'counter', labels: [], help: 'Changes that the store kept.' },

@@ -54,6 +54,22 @@ const RESERVED = [
 const DROPPED = new NameSet(RESERVED);
 const DROPPED_AND_REPLY_TO = new NameSet([...RESERVED, 'reply-to']);
 
+// Sent once instead of again and again would be a silent no.
+const REPEATING = ['AMQ_SCHEDULED_CRON', 'AMQ_SCHEDULED_PERIOD', 'AMQ_SCHEDULED_REPEAT'];
+// What makes a message another than a plain one, besides `persistent`.
+const ASKING = new NameSet([
+  ...REPEATING,
+  'AMQ_SCHEDULED_DELAY',
+  'AMQ_SCHEDULED_TIME',
+  'JMSXGroupID',
+  '_AMQ_DUPL_ID',
+  'duplicate-id',
+  'expiration',
+  'expires',
+  'priority',
+]);
+const TRANSIENT: Attributes = { ...PLAIN, persistent: false };
+
 export class Router {
   readonly #options: RouterOptions;
   readonly #scratch: Encoder;
@@ -71,8 +87,11 @@ export class Router {
     return this.#temporary ?? NONE;
   }
 
-  /** What a SEND means; undefined where it goes to a temporary queue that is not there (any more). Throws Refusal. */
-  send(frame: Frame, destination: string): Send | undefined {
+  /**
+   * What a SEND means; undefined where it goes to a temporary queue that is not there (any more). `replies` is what
+   * `replyQueue` answered. Throws Refusal.
+   */
+  send(frame: Frame, destination: string, replies: string | undefined): Send | undefined {
     this.#sends ??= new Map();
     const name = addressed(frame, 'destination-type', destination);
     let target = this.#sends.get(name);
@@ -82,7 +101,7 @@ export class Router {
       if (this.#sends.size >= REMEMBERED) this.#sends.clear();
       if (!isTemporary(target.name)) this.#sends.set(name, target); // which may be gone next time
     }
-    return { destination: target, content: this.#content(frame), attributes: this.#attributes(frame) };
+    return { destination: target, content: this.#content(frame, replies), attributes: this.#attributes(frame) };
   }
 
   /** The rules have changed: permissions are asked for again. */
@@ -126,30 +145,27 @@ export class Router {
     return replyTo?.startsWith(TEMP) && replyTo.length > TEMP.length ? replyTo.slice(TEMP.length) : undefined;
   }
 
-  #content(frame: Frame): Content {
-    const local = this.replyQueue(frame);
-    if (local === undefined) return Content.of(frame, DROPPED, this.#scratch);
-    const replyTo = `${REMOTE}${this.#options.connection}/${local}`;
+  #content(frame: Frame, replies: string | undefined): Content {
+    if (replies === undefined) return Content.of(frame, DROPPED, this.#scratch);
+    const replyTo = `${REMOTE}${this.#options.connection}/${replies}`;
     return Content.of(frame, DROPPED_AND_REPLY_TO, this.#scratch, [['reply-to', replyTo]]);
   }
 
   // What the headers of RabbitMQ, ActiveMQ, Artemis and ours ask for, where they mean the same (conformance 6.6).
   #attributes({ headers }: Frame): Attributes {
+    const isPersistent = headers.get('persistent')?.toLowerCase() !== 'false';
+    if (!headers.hasAny(ASKING)) return isPersistent ? PLAIN : TRANSIENT; // as most do: one pass, not one for each name
     const priority = headers.get('priority');
     const expires = headers.get('expires');
     const expiration = headers.get('expiration');
     const delay = headers.get('AMQ_SCHEDULED_DELAY');
     const time = headers.get('AMQ_SCHEDULED_TIME');
-    const persistent = headers.get('persistent');
     const repeated = REPEATING.find((name) => headers.has(name));
     if (repeated !== undefined) throw new Refusal('unsupported', `${repeated}: this broker does not repeat messages`);
     const group = headers.get('JMSXGroupID') || undefined;
     const duplicateId = headers.get('duplicate-id') || headers.get('_AMQ_DUPL_ID') || undefined;
     if (duplicateId !== undefined && duplicateId.length > MAX_DUPLICATE_ID_LENGTH)
       throw new Refusal('limit', `the id against duplicates is longer than ${MAX_DUPLICATE_ID_LENGTH} characters`);
-    if ((priority ?? expires ?? expiration ?? delay ?? time ?? persistent ?? group ?? duplicateId) === undefined) {
-      return PLAIN;
-    }
     if (priority !== undefined && !/^[0-9]$/.test(priority))
       throw new Refusal('bad-header', `priority ${quote(priority)} is not 0 to 9`);
     const now = this.#options.time();
@@ -164,7 +180,7 @@ export class Router {
       priority: priority === undefined ? PLAIN.priority : Number(priority),
       expiresAt,
       dueAt: dueAt > now ? dueAt : 0,
-      persistent: persistent?.toLowerCase() !== 'false',
+      persistent: isPersistent,
       group,
       duplicateId,
     };
@@ -210,9 +226,8 @@ const PREFETCH = ['prefetch-count', 'activemq.prefetchSize'];
 const EXCLUSIVE = ['exclusive', 'activemq.exclusive'];
 const MAX_DURABLE_NAME_BYTES = 900;
 const SUBSCRIPTION_NAME = ['durable-subscription-name', 'durable-subscriber-name', 'activemq.subscriptionName'];
-
-// Sent once instead of again and again would be a silent no.
-const REPEATING = ['AMQ_SCHEDULED_CRON', 'AMQ_SCHEDULED_PERIOD', 'AMQ_SCHEDULED_REPEAT'];
+/** With one of them a durable subscription can be named although it is not open here. */
+export const DURABLE_NAMES: NameSet = new NameSet(SUBSCRIPTION_NAME);
 
 // Artemis names addresses without a prefix, and says in a header which of them are topics (6.3).
 function addressed(frame: Frame, header: string, destination: string): string {
@@ -288,7 +303,7 @@ export function durableNameOf(
 }
 
 /** The name of a durable subscription in the words of ActiveMQ and Artemis. */
-export function subscriptionNameOf(frame: Frame): string | undefined {
+function subscriptionNameOf(frame: Frame): string | undefined {
   return firstOf(frame, SUBSCRIPTION_NAME) || undefined;
 }
 

@@ -14,11 +14,8 @@
 // subscribes to a pattern needs grants that cover all of it by one rule, and nothing in it may be taken back.
 
 import { quote } from '@stompbox/protocol';
-import type { Authorize, Identity } from './access.ts';
+import { type Authorize, type Identity, VERBS, type Verb } from './access.ts';
 import { type Pattern, parsePattern, wrongPattern } from './pattern.ts';
-
-export const VERBS = ['send', 'subscribe', 'manage'] as const;
-export type Verb = (typeof VERBS)[number];
 
 type OneOrMore<T> = T | readonly T[];
 
@@ -70,29 +67,44 @@ export function wrongRule(rule: Rule): string | undefined {
   return undefined;
 }
 
-/** What these rules say. Without any, nothing is allowed. Throws RangeError that names the rule that is none. */
-export function authorizeBy(rules: readonly Rule[]): Authorize {
+/** What these rules say, and which of them. Without any, nothing is allowed. Throws RangeError that names the rule that is none. */
+export function authorizeBy(rules: readonly Rule[]): Authorize & Required<Pick<Authorize, 'why'>> {
   const compiled = rules.map(compile);
   const people = new Map<string, Permissions>();
-  return (identity, verb, destination) => {
+  const authorize: Authorize = (identity, verb, destination) => {
     const permissions = recall(people, keyOf(identity), () => ({
       rules: compiled.filter(({ who }) => concerns(who, identity)),
       answers: new Map<string, boolean>(),
     }));
-    return recall(permissions.answers, `${verb} ${destination}`, () => decide(permissions.rules, verb, destination));
+    return recall(permissions.answers, `${verb} ${destination}`, () => {
+      const { granting, denying } = decide(permissions.rules, verb, destination);
+      return granting !== undefined && denying === undefined;
+    });
   };
+  const why: Authorize['why'] = (identity, verb, destination) => {
+    const own = compiled.filter(({ who }) => concerns(who, identity));
+    const { granting, denying } = decide(own, verb, destination);
+    if (denying !== undefined) return `rule ${compiled.indexOf(denying) + 1} takes it back`;
+    return granting === undefined ? 'no rule grants it' : `rule ${compiled.indexOf(granting) + 1} grants it`;
+  };
+  return Object.assign(authorize, { why });
 }
 
-function decide(rules: readonly Compiled[], verb: Verb, destination: string): boolean {
+/** The first rule that grants it, and the first that takes it back. */
+function decide(
+  rules: readonly Compiled[],
+  verb: Verb,
+  destination: string,
+): { readonly granting?: Compiled | undefined; readonly denying?: Compiled | undefined } {
   const { kind, name } = split(destination);
-  if (kind === undefined) return false;
+  if (kind === undefined) return {};
   const asked = parsePattern(name);
   const here = (place: Place, fits: (pattern: Pattern, asked: Pattern) => boolean) =>
     (place.kind === undefined || place.kind === kind) && fits(place.pattern, asked);
-  return (
-    rules.some(({ may, places }) => may.has(verb) && places.some((place) => here(place, covers))) &&
-    !rules.some(({ mayNot, places }) => mayNot.has(verb) && places.some((place) => here(place, overlaps)))
-  );
+  return {
+    granting: rules.find(({ may, places }) => may.has(verb) && places.some((place) => here(place, covers))),
+    denying: rules.find(({ mayNot, places }) => mayNot.has(verb) && places.some((place) => here(place, overlaps))),
+  };
 }
 
 function compile(rule: Rule, at: number): Compiled {

@@ -2,19 +2,47 @@
 // integers; everything else is counted when it is asked for.
 
 import { statfsSync } from 'node:fs';
+import type { ServerEvent } from '@stompbox/protocol';
+import type { Channel } from '@stompbox/transport';
 import type { EngineCounts } from './engine/embedded/books.ts';
 import type { Inspection } from './engine/engine.ts';
 import { type BrokerLimits, LIMITS, type LimitName } from './limits.ts';
 import type { MetricsSnapshot } from './metrics.ts';
-import type { Counted, FrameKind, Peer } from './peer.ts';
 import { isTemporary } from './temporary.ts';
+
+/** What a broker counts. */
+export type Counted =
+  | 'received'
+  | 'delivered'
+  | 'redelivered'
+  | 'acked'
+  | 'nacked'
+  | 'returned'
+  | 'droppedReplies'
+  | 'bytesReceived'
+  | 'bytesSent';
+
+/** Frames by what they do. */
+export type FrameKind =
+  | Exclude<ServerEvent<unknown>['type'], 'settle' | 'forget' | 'heart-beat' | 'fault'>
+  | 'ack'
+  | 'nack';
+
+/** What a connection holds now. */
+export interface Holdings {
+  readonly queueSubscriptions: number;
+  readonly topicSubscriptions: number;
+  readonly transactions: number;
+  readonly unsettled: number;
+  readonly isSlowed: boolean;
+}
 
 /** What the snapshot needs besides what was counted. */
 interface Present {
   readonly version: string;
   readonly engine: string;
   readonly uptimeMs: number;
-  readonly peers: Iterable<Peer>;
+  readonly peers: Iterable<{ readonly channel: Channel; readonly holdings: Holdings }>;
   readonly limits: BrokerLimits;
   readonly inspect: Inspection;
   readonly engineCounts?: EngineCounts;
@@ -57,9 +85,11 @@ export class Tally {
     increment(this.#opened, transport);
   }
 
-  turnedAway(limit: 'maxConnections' | 'maxConnectionsPerAddress'): void {
+  /** `told`: with an ERROR. */
+  turnedAway(limit: 'maxConnections' | 'maxConnectionsPerAddress', told: boolean): void {
     this.#turnedAway[limit]++;
-    this.reached(limit);
+    if (told) this.refused('limit', limit);
+    else this.reached(limit);
   }
 
   refused(code: string, limit: LimitName | undefined): void {
@@ -122,6 +152,7 @@ export class Tally {
       stompbox_messages_dropped_total: samples('reason', [
         ['no-reply-queue', counts.droppedReplies],
         ...(engineCounts ? [['queue-full', engineCounts.droppedOldest] as const] : []),
+        ...(engineCounts ? [['dead-letters-full', engineCounts.droppedDead] as const] : []),
       ]),
       ...(engineCounts && {
         stompbox_messages_expired_total: engineCounts.expired,

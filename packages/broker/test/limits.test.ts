@@ -1,29 +1,68 @@
 // Every limit: what exceeds it gets one ERROR that names it (promise 5). The table is
 // complete: a limit without a row does not compile.
 
-import { memoryPair } from '@stompbox/transport';
-import { MemoryClient, quiet } from 'testkit';
+import { readFileSync } from 'node:fs';
+import { type MemoryClient, quiet } from 'testkit';
 import { describe, expect, test } from 'vitest';
 import { createBroker, LIMITS, type LimitName } from '../src/index.ts';
 import { resolveLimits } from '../src/limits.ts';
-import { type Place, place } from './support.ts';
+import { folder, type Place, place } from './support.ts';
 
 const x = (n: number): string => 'x'.repeat(n);
+
+const from = (address: string) => ({ peers: { b: { address } } });
 
 interface Row {
   /** What it is set to. */
   readonly to?: number;
+  /** With a data directory. */
+  readonly onDisk?: boolean;
   /** Goes up to the limit, and then beyond; answers who gets the ERROR. */
   exceed?(at: Place): Promise<MemoryClient>;
   /** The receipt of the frame that went beyond, where it is one that can be refused (R-07). */
-  readonly receipt?: string;
+  readonly receipt?: string | undefined;
   /** No frame exceeds it: what happens instead, and which test shows it. */
   readonly instead?: string;
 }
 
+type Said = readonly [destination: string, body?: string, headers?: Readonly<Record<string, string>>];
+
+const delay = (ms: number) => ({ AMQ_SCHEDULED_DELAY: String(ms) });
+/** It is refused before it has come whole. */
+const UNREAD: Partial<Row> = { receipt: undefined };
+
+/** SENDs that are confirmed, and one that is too many. */
+function sends(to: number, within: readonly Said[], beyond: Said, more: Partial<Row> = {}): Row {
+  return {
+    to,
+    receipt: 'over',
+    ...more,
+    async exceed(at) {
+      const client = await at.client();
+      for (const said of within) await client.send(...said);
+      const [destination, body, headers] = beyond;
+      client.say('SEND', { destination, ...headers, receipt: 'over' }, body);
+      return client;
+    },
+  };
+}
+
 const ROWS: Readonly<Record<LimitName, Row>> = {
-  maxConnections: { instead: 'the connection is closed at once: "connections beyond the limit …", below' },
-  maxConnectionsPerAddress: { instead: 'the connection is closed at once: "connections beyond the limit …", below' },
+  maxConnections: {
+    to: 2,
+    async exceed(at) {
+      await at.client();
+      return at.dial();
+    },
+  },
+  maxConnectionsPerAddress: {
+    to: 1,
+    async exceed(at) {
+      await at.client('1.2', {}, from('192.0.2.2'));
+      await at.client('1.2', {}, from('192.0.2.1'));
+      return at.dial('1.2', from('192.0.2.1'));
+    },
+  },
   connectTimeoutMs: {
     to: 500,
     async exceed(at) {
@@ -43,15 +82,7 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
       return client;
     },
   },
-  maxHeaderLineBytes: {
-    to: 100,
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', '', { a: x(98) });
-      client.say('SEND', { destination: '/queue/q', a: x(99), receipt: 'over' });
-      return client;
-    },
-  },
+  maxHeaderLineBytes: sends(100, [['/queue/q', '', { a: x(98) }]], ['/queue/q', '', { a: x(99) }], UNREAD),
   maxHeaders: {
     to: 8,
     async exceed(at) {
@@ -74,25 +105,8 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
       return client;
     },
   },
-  maxBodyBytes: {
-    to: 1_000,
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', x(1_000));
-      client.say('SEND', { destination: '/queue/q' }, x(1_001));
-      return client;
-    },
-  },
-  maxDestinationBytes: {
-    to: 20,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send(`/queue/${x(13)}`);
-      client.say('SEND', { destination: `/queue/${'é'.repeat(7)}`, receipt: 'over' }); // bytes, not characters
-      return client;
-    },
-  },
+  maxBodyBytes: sends(1_000, [['/queue/q', x(1_000)]], ['/queue/q', x(1_001)], UNREAD),
+  maxDestinationBytes: sends(20, [[`/queue/${x(13)}`]], [`/queue/${'é'.repeat(7)}`]), // bytes, not characters
   maxSubscriptions: {
     to: 2,
     receipt: 'over',
@@ -160,7 +174,34 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
   defaultPrefetch: { instead: 'deliveries stop: queues.test.ts, prefetch' },
   maxPrefetch: { instead: 'it is lowered to the limit: queues.test.ts, prefetch' },
   maxUnsettled: { instead: 'deliveries stop: operations/limits.test.ts, "a connection that owes …"' },
+  unsettledTimeoutMs: {
+    to: 400,
+    async exceed(at) {
+      const client = await at.client();
+      await client.subscribe('1', '/queue/q', 'client');
+      await client.send('/queue/q');
+      await client.next();
+      await at.clock.advance(399);
+      expect(client.end).toBeUndefined();
+      await at.clock.advance(1);
+      return client;
+    },
+  },
   maxOutputBytes: { instead: 'deliveries stop, then reading: flow.test.ts' },
+  outputTimeoutMs: {
+    to: 400,
+    async exceed(at) {
+      const [client, other] = [await at.client('1.2', {}, { highWaterMark: 1_024 }), await at.client()];
+      await client.subscribe('1', '/queue/q');
+      client.channel.pause();
+      for (let i = 0; i < 4; i++) await other.send('/queue/q', x(1_000));
+      await at.clock.advance(399);
+      expect(at.broker.stats().errors).toBe(0);
+      await at.clock.advance(1);
+      client.channel.resume();
+      return client;
+    },
+  },
   maxQueues: {
     to: 2,
     receipt: 'over',
@@ -185,26 +226,8 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
       return client;
     },
   },
-  maxQueueBytes: {
-    to: 2_000,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', x(1_000));
-      client.say('SEND', { destination: '/queue/q', receipt: 'over' }, x(1_000));
-      return client;
-    },
-  },
-  maxMemoryBytes: {
-    to: 2_000,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/1', x(1_000));
-      client.say('SEND', { destination: '/queue/2', receipt: 'over' }, x(1_000));
-      return client;
-    },
-  },
+  maxQueueBytes: sends(2_000, [['/queue/q', x(1_000)]], ['/queue/q', x(1_000)]),
+  maxMemoryBytes: sends(2_000, [['/queue/1', x(1_000)]], ['/queue/2', x(1_000)]),
   producersWaitAboveBytes: {
     to: 1_024,
     async exceed(at) {
@@ -231,16 +254,7 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
   maxRedeliveryDelayMs: { instead: 'the wait is cut: the engine contract' },
   duplicateWindowMs: { instead: 'the id is forgotten: the engine contract' },
   maxDuplicateIds: { instead: 'the oldest ids are forgotten: the engine contract' },
-  maxDelayMs: {
-    to: 1_000,
-    receipt: 'over',
-    async exceed(at) {
-      const client = await at.client();
-      await client.send('/queue/q', '', { AMQ_SCHEDULED_DELAY: '1000' });
-      client.say('SEND', { destination: '/queue/q', AMQ_SCHEDULED_DELAY: '1001', receipt: 'over' });
-      return client;
-    },
-  },
+  maxDelayMs: sends(1_000, [['/queue/q', '', delay(1_000)]], ['/queue/q', '', delay(1_001)]),
   maxSelectorBytes: {
     to: 20,
     receipt: 'over',
@@ -252,20 +266,65 @@ const ROWS: Readonly<Record<LimitName, Row>> = {
     },
   },
   windowBytes: { instead: 'messages are read from disk when their turn comes: the engine contract' },
-  maxStoreBytes: { instead: 'needs a disk: operations/limits.test.ts, "a full store …"' },
+  maxStoreBytes: sends(2_000, [['/queue/1', x(1_000)]], ['/queue/2', x(1_000)], { onDisk: true }),
   minHeartBeatMs: { instead: 'the wish is raised: heart-beats.test.ts' },
   lingerMs: { instead: 'the connection is cut: "a client that does not take our last words …", below' },
 };
 
+/** What issue 3 promises to bound, and what bounds it. */
+const PROMISED: Readonly<Record<string, readonly LimitName[]>> = {
+  connections: ['maxConnections'],
+  'connections of one address': ['maxConnectionsPerAddress'],
+  'time to CONNECT': ['connectTimeoutMs'],
+  'frame parts': ['maxHeaderLineBytes', 'maxHeaders', 'maxHeadBytes', 'maxBodyBytes', 'frameTimeoutMs'],
+  subscriptions: ['maxSubscriptions'],
+  transactions: ['maxTransactions', 'maxTransactionFrames', 'maxTransactionBytes'],
+  unacked: ['unsettledTimeoutMs'],
+  'queue length and bytes': ['maxQueueMessages', 'maxQueueBytes'],
+  'total memory and disk': ['maxMemoryBytes', 'maxStoreBytes'],
+};
+
+/** The rows of the table in docs/operating.md: the words of the ERROR by the name of the limit. */
+const page = readFileSync(new URL('../../../docs/operating.md', import.meta.url), 'utf8');
+const documented = Object.fromEntries(
+  [...page.matchAll(/^\| `(\w+)` +\|.*\| `([^`]+ \(\1\))` +\|$/gm)].map(([, name = '', words = '']) => [name, words]),
+);
+
+/** An ERROR as the table has it: without the rule, and with N for figures. */
+function wordsOf(message = ''): string {
+  return message.replace(/ \[[^\]]*\]/, '').replace(/\d+/g, 'N');
+}
+
+describe('the limits that were promised', () => {
+  test.each(Object.entries(PROMISED))('%s: each has a key, a default, and a row below that exceeds it', (_, names) => {
+    for (const name of names) {
+      expect(LIMITS[name].default).toBeGreaterThan(0);
+      expect(ROWS[name].exceed, name).toBeDefined();
+    }
+  });
+
+  test('docs/operating.md has a row for each that ends in an ERROR, with its default, and names the others', () => {
+    const settings = readFileSync(new URL('../../../docs/configuration.md', import.meta.url), 'utf8');
+    for (const [name, { exceed }] of Object.entries(ROWS)) {
+      expect(documented[name] !== undefined, name).toBe(exceed !== undefined);
+      expect(page).toContain(`\`${name}\``);
+      if (exceed === undefined) continue;
+      const [, standard] = new RegExp(`^\\| \`limits\\.${name}\` \\|[^|]*\\| ([^|]+) \\|`, 'm').exec(settings) ?? [];
+      expect(page).toMatch(new RegExp(`^\\| \`${name}\` +\\| ${standard} +\\|`, 'm'));
+    }
+  });
+});
+
 describe('beyond a limit', () => {
-  for (const [name, { to, exceed, receipt }] of Object.entries(ROWS)) {
+  for (const [name, { to, exceed, receipt, onDisk }] of Object.entries(ROWS)) {
     if (exceed === undefined || to === undefined) continue;
     test(`${name}: one ERROR that names it, then the end, and nobody else minds`, async () => {
-      const at = await place({ limits: { [name]: to } });
+      const at = await place({ limits: { [name]: to }, ...(onDisk && { data: folder() }) });
       const bystander = await at.client();
       const client = await exceed(at);
       const error = await client.error();
       expect(error.get('message')).toContain(`(${name})`);
+      expect(documented[name]).toBe(wordsOf(error.get('message')));
       expect(error.get('receipt-id')).toBe(receipt);
       expect(client.frames.filter((frame) => frame.command === 'ERROR').length).toBe(1);
       expect(at.broker.stats().errors).toBeGreaterThan(0);
@@ -276,12 +335,10 @@ describe('beyond a limit', () => {
     });
   }
 
-  test('connections beyond the limit are closed at once, and one that leaves makes room (M-56)', async () => {
+  test('a connection beyond the limit does not count, and one that leaves makes room (M-56)', async () => {
     const at = await place({ limits: { maxConnections: 2 } });
     const [one] = [await at.client(), await at.client()];
-    const third = at.dial();
-    await third.closed();
-    expect(third.frames).toEqual([]);
+    await at.dial().error();
     one?.channel.destroy();
     await one?.closed();
     await quiet();
@@ -291,20 +348,34 @@ describe('beyond a limit', () => {
 
   test('connections beyond the limit of one address leave those of others alone', async () => {
     const at = await place({ limits: { maxConnectionsPerAddress: 2 } });
-    const from = async (address: string) => {
-      const { a, b } = memoryPair({ peers: { b: { address } } });
-      at.broker.serve(b);
-      const client = new MemoryClient(a);
-      await client.connect();
-      return client;
-    };
-    const first = await from('192.0.2.1');
-    await from('192.0.2.1');
-    await expect(from('192.0.2.1')).rejects.toThrow();
-    await from('192.0.2.2');
+    const client = (address: string) => at.client('1.2', {}, from(address));
+    const first = await client('192.0.2.1');
+    await client('192.0.2.1');
+    await expect(client('192.0.2.1')).rejects.toThrow(/2 connections from this address \(maxConnectionsPerAddress\)$/);
+    await client('192.0.2.2');
     first.channel.destroy();
     await quiet();
-    await from('192.0.2.1');
+    await client('192.0.2.1');
+  });
+
+  test('of a crowd that does not read why it is turned away 64 are kept for lingerMs, and nobody longer', async () => {
+    const at = await place({ limits: { maxConnections: 1, lingerMs: 300 } });
+    const inside = await at.client();
+    const before = at.clock.alarms;
+    const crowd = Array.from({ length: 100 }, () => at.dial());
+    for (const client of crowd) client.channel.pause();
+    await quiet();
+    expect(at.clock.alarms - before).toBe(64);
+    await at.clock.advance(300);
+    expect(at.clock.alarms).toBe(before);
+    for (const client of crowd) client.channel.resume();
+    await quiet();
+    expect(crowd.filter((client) => client.end === undefined)).toEqual([]);
+    expect(at.broker.metrics().stompbox_connections_refused_total).toContainEqual({
+      labels: { limit: 'maxConnections' },
+      value: 100,
+    });
+    await inside.ask('BEGIN', { transaction: 't' });
   });
 
   test('a client that does not take our last words is cut after lingerMs (E-05)', async () => {

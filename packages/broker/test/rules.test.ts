@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Identity } from '../src/access.ts';
+import { type Identity, VERBS, type Verb } from '../src/access.ts';
 import { matches, parsePattern } from '../src/pattern.ts';
-import { authorizeBy, type Rule, VERBS, type Verb, wrongRule } from '../src/rules.ts';
+import { authorizeBy, type Rule, wrongRule } from '../src/rules.ts';
 
 const app: Identity = { name: 'app' };
 const ann: Identity = { name: 'ann', groups: ['auditors', 'staff'] };

@@ -1,6 +1,9 @@
 // What the broker's tests share: a broker in memory, time by hand, and clients that
 // leave with the test.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Version } from '@stompbox/protocol';
 import { type MemoryOptions, memoryPair } from '@stompbox/transport';
 import { ManualClock, MemoryClient } from 'testkit';
@@ -56,4 +59,11 @@ export function books(
 ): { waiting: number; unsettled: number; consumers: number } | undefined {
   const view = broker.inspect.queues().find((queue) => queue.name === name);
   return view && { waiting: view.waiting, unsettled: view.unsettled, consumers: view.consumers };
+}
+
+/** A directory that goes with the test. */
+export function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'stompbox-'));
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+  return made;
 }

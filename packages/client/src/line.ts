@@ -12,7 +12,6 @@
 import {
   type ClientEvent,
   ClientSession,
-  encode,
   Frame,
   frame,
   type HeartBeatPeriods,
@@ -278,16 +277,12 @@ export class Line {
     }
   }
 
-  // The session has no books on a stranger's delivery, so this is written past it. Of an ended subscription the broker takes
-  // everything back by itself (F-10), and a NACK would be an error.
+  // Of an ended subscription the broker takes everything back by itself (F-10), and a NACK would be an error.
   #giveBack(came: Frame): void {
-    const id = came.headers.get('ack');
-    if (id === undefined || this.version !== '1.2' || this.#streams.underWay || this.#session.state !== 'connected')
-      return;
-    const nack = frame('NACK', { id });
+    const nack = this.#session.refuse(came);
+    if (nack === undefined) return;
     this.hooks.show('frameSending', nack);
     this.#writer.flush();
-    this.#channel.write(encode(nack, { ...this.#settings.leniency, version: '1.2' }));
     this.hooks.show('frameSent', nack);
   }
 

@@ -49,16 +49,16 @@ export function sendFrame(
   if (receipt !== undefined) pairs.push(['receipt', receipt]);
   for (const name of Object.keys(headers)) {
     const value = headers[name];
-    if (value !== undefined && name !== 'destination') pairs.push([name, valueOf(value)]);
+    if (value !== undefined && name !== 'destination') pairs.push([name, asked(value)]);
   }
   return frame('SEND', pairs, isSource(body) ? '' : contentOf(body));
 }
 
 /** Headers with every value asked for. */
 export function computed(headers: SendHeaders): Readonly<Record<string, HeaderValue>> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, valueOf(value)]));
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, asked(value)]));
 }
 
-function valueOf(value: HeaderValue | (() => HeaderValue)): HeaderValue {
+function asked(value: HeaderValue | (() => HeaderValue)): HeaderValue {
   return typeof value === 'function' ? value() : value;
 }

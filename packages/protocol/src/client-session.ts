@@ -195,6 +195,20 @@ export class ClientSession extends Session {
     return settlement;
   }
 
+  /**
+   * Writes the NACK of a MESSAGE that no open subscription is meant for (S-13), and answers it; `settle` is for all others.
+   * Undefined, and nothing was written, where it cannot be named (before 1.2, or without `ack`) or not now: a body is being
+   * sent, or the session is over.
+   */
+  refuse(message: Frame): Frame<'NACK'> | undefined {
+    const id = message.headers.get('ack');
+    if (id === undefined || this.version !== '1.2' || this.#out !== undefined || this.current !== 'connected')
+      return undefined;
+    const nack = frame('NACK', { id });
+    this.encoder.frame(nack);
+    return nack;
+  }
+
   // What must hold before a byte is written. Answers the state after the frame.
   #enter(frame: Frame): NonNullable<ReturnType<typeof move>> {
     const { command } = frame;

@@ -9,38 +9,8 @@ import { Decoder } from './decoder.ts';
 import { Encoder } from './encoder.ts';
 import type { Frame } from './frame.ts';
 import { Headers } from './headers.ts';
+import { NameSet } from './name-set.ts';
 import type { Version } from './version.ts';
-
-/** Header names, to be found among wire bytes without making texts of them. ASCII only. */
-export class NameSet {
-  readonly #byLength: Uint8Array[][] = [];
-  readonly #names: ReadonlySet<string>;
-
-  constructor(names: Iterable<string>) {
-    this.#names = new Set(names);
-    for (const name of this.#names) {
-      const known = this.#byLength[name.length] ?? [];
-      known.push(new TextEncoder().encode(name));
-      this.#byLength[name.length] = known;
-    }
-  }
-
-  has(name: string): boolean {
-    return this.#names.has(name);
-  }
-
-  /** Whether `bytes[start, end)` is one of the names. */
-  hasAt(bytes: Uint8Array, start: number, end: number): boolean {
-    const candidates = this.#byLength[end - start];
-    if (candidates === undefined) return false;
-    for (const name of candidates) {
-      let k = 0;
-      while (k < name.length && name[k] === bytes[start + k]) k++;
-      if (k === name.length) return true;
-    }
-    return false;
-  }
-}
 
 const CONTENT_LENGTH = new NameSet(['content-length']); // the producer's word for it is never passed on (X-13)
 const LF = 10;

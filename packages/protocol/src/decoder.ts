@@ -151,6 +151,18 @@ function commandAt(bytes: Uint8Array, start: number, end: number): Command | und
   return undefined;
 }
 
+/** `base` where `given` says nothing. Only these five, and none anew without need: `given` may hold all of a broker's limits. */
+function limited(base: Limits, given: Partial<Limits> | undefined): Limits {
+  if (given === undefined) return base;
+  return {
+    maxCommandBytes: given.maxCommandBytes ?? base.maxCommandBytes,
+    maxHeaderLineBytes: given.maxHeaderLineBytes ?? base.maxHeaderLineBytes,
+    maxHeaders: given.maxHeaders ?? base.maxHeaders,
+    maxHeadBytes: given.maxHeadBytes ?? base.maxHeadBytes,
+    maxBodyBytes: given.maxBodyBytes ?? base.maxBodyBytes,
+  };
+}
+
 const LONGEST_COMMAND = BY_LENGTH.length - 1;
 
 const CONTENT_LENGTH = new TextEncoder().encode('content-length');
@@ -198,7 +210,7 @@ export class Decoder {
 
   constructor(options: DecoderOptions = {}) {
     this.#leniency = options;
-    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#limits = limited(DEFAULT_LIMITS, options.limits);
     this.#streamOver = options.streamBodiesOver ?? Number.POSITIVE_INFINITY;
     this.#resync = options.resync ?? false;
     if (options.version !== undefined) this.#grammar = GRAMMARS[options.version];
@@ -214,7 +226,7 @@ export class Decoder {
 
   /** Bounds for the next frame on; a server tightens them before login (C-70). */
   set limits(limits: Partial<Limits>) {
-    this.#limits = { ...this.#limits, ...limits };
+    this.#limits = limited(this.#limits, limits);
   }
 
   /** Bytes that have come and are not handed out yet. */

@@ -17,7 +17,7 @@ export abstract class StompError extends Error {
 export const PROTOCOL_RULES = {
   // the codec
   'unknown-command': 'C-13',
-  'command-too-long': 'C-70',
+  'command-too-long': 'C-34',
   'stray-carriage-return': 'C-05',
   'header-without-colon': 'C-21',
   'empty-header-name': 'C-22',

@@ -9,6 +9,7 @@
 
 import { decodeAscii, decodeLatin1, decodeUtf8, decodeUtf8Lossy } from './bytes.ts';
 import { quote, UsageError } from './errors.ts';
+import type { NameSet } from './name-set.ts';
 
 /** How to read wire bytes; what the decoder found out while it checked them. */
 export interface WireTraits {
@@ -97,6 +98,20 @@ export class Headers implements Iterable<[name: string, value: string]> {
 
   has(name: string): boolean {
     return this.#find(name) >= 0;
+  }
+
+  /** Whether any of these names is there: one pass, and no text is made. */
+  hasAny(names: NameSet): boolean {
+    const wire = this.#wire;
+    if (this.#flat === undefined && wire !== undefined && !wire.traits.escaped) {
+      const { bytes, marks, from, to } = wire;
+      for (let mark = from; mark < to; mark += 4)
+        if (names.hasAt(bytes, marks[mark] as number, marks[mark + 1] as number)) return true;
+      return false;
+    }
+    const flat = this.#texts();
+    for (let i = 0; i < flat.length; i += 2) if (names.has(flat[i] as string)) return true;
+    return false;
   }
 
   /** Every value of a name, in order. */

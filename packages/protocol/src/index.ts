@@ -5,7 +5,7 @@ export {
   type ClientSubscription,
   type OwedMessage,
 } from './client-session.ts'; // frames -> meaning, the client's end
-export { Content, NameSet } from './content.ts'; // what a MESSAGE carries over from its SEND
+export { Content } from './content.ts'; // what a MESSAGE carries over from its SEND
 export {
   type Damage,
   DEFAULT_LIMITS,
@@ -55,6 +55,7 @@ export {
   NO_HEART_BEAT,
   parseHeartBeat,
 } from './heart-beat.ts';
+export { NameSet } from './name-set.ts';
 export {
   type ServerEvent,
   type ServerLeniency,

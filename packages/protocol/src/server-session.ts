@@ -17,6 +17,7 @@ import { ACK_MODES, Frame, frame, isHandshake, SERVER_COMMANDS } from './frame.t
 import { Headers } from './headers.ts';
 import { agree, formatHeartBeat, type HeartBeatOffer, parseHeartBeat } from './heart-beat.ts';
 import { Ledger, type Subscription } from './ledger.ts';
+import type { NameSet } from './name-set.ts';
 import { type Fault, HEART_BEAT_EVENT, Session, type SessionOptions } from './session.ts';
 import { move } from './transitions.ts';
 import { negotiate, VERSIONS, type Version } from './version.ts';
@@ -56,6 +57,11 @@ export interface ServerSessionOptions extends SessionOptions, ServerStrictness {
   readonly maxSubscriptions?: number | undefined;
   /** Open at a time; default 16 (T-07). */
   readonly maxTransactions?: number | undefined;
+  /**
+   * Headers that name a durable subscription. An UNSUBSCRIBE with one of them may mean a subscription that is not open here,
+   * which is the event `forget` (6.6). None unless given.
+   */
+  readonly durableNames?: NameSet | undefined;
 }
 
 /** One delivery as a client knows it; the item is the server's own. */
@@ -77,6 +83,8 @@ export type ServerEvent<Item> =
       readonly subscription: ServerSubscription<Item>;
       readonly owed: Item[];
     })
+  /** Ends a durable subscription that is not open on this connection; only under `durableNames`. */
+  | (FromClient & { readonly type: 'forget' })
   | (FromClient & {
       readonly type: 'settle';
       readonly outcome: 'ack' | 'nack';
@@ -117,12 +125,18 @@ export class ServerSession<Item = unknown> extends Session {
     super(options, now, 'replace');
     this.#options = options;
     this.#versions = options.versions ?? VERSIONS;
-    this.decoder.limits = { ...LOGIN_LIMITS, ...options.loginLimits };
+    this.decoder.limits = LOGIN_LIMITS;
+    this.decoder.limits = options.loginLimits ?? {};
   }
 
   /** Open subscriptions by id. */
   get subscriptions(): ReadonlyMap<string, ServerSubscription<Item>> {
     return this.#ledger.subscriptions;
+  }
+
+  /** How many deliveries were made that the client must settle; each is in `owed` under its number, from 0 on. */
+  get deliveries(): number {
+    return this.#deliveries;
   }
 
   /** The next event, or undefined: more bytes are needed, or CONNECT waits for its answer. */
@@ -173,6 +187,7 @@ export class ServerSession<Item = unknown> extends Session {
         return { type: 'subscribe', frame, receipt, subscription: this.#subscribe(frame) };
       case 'UNSUBSCRIBE': {
         const subscription = this.#unsubscribe(frame);
+        if (subscription === undefined) return { type: 'forget', frame, receipt };
         this.#byOrdinal?.delete(subscription.ordinal);
         const owed = [...subscription.owed.values()].filter((delivery) => delivery.transaction === undefined);
         for (const { key } of owed) subscription.owed.delete(key);
@@ -271,7 +286,8 @@ export class ServerSession<Item = unknown> extends Session {
     if (answer.server !== undefined) headers.push(['server', answer.server]);
     this.encoder.frame(frame('CONNECTED', headers));
     this.begin(version, version === '1.0' ? { out: 0, in: 0 } : agree(mine, this.#theirs), now);
-    this.decoder.limits = { ...DEFAULT_LIMITS, ...this.#options.limits };
+    this.decoder.limits = DEFAULT_LIMITS;
+    this.decoder.limits = this.#options.limits ?? {};
   }
 
   #subscribe(frame: Frame): ServerSubscription<Item> {
@@ -291,13 +307,21 @@ export class ServerSession<Item = unknown> extends Session {
     return subscription;
   }
 
-  #unsubscribe(frame: Frame): ServerSubscription<Item> {
-    const id = frame.get('id');
-    if (id !== undefined) return this.#ledger.unsubscribe(id);
-    if (this.version !== '1.0' && !this.#options.leniency?.optionalSubscriptionId) {
-      throw new ProtocolError('missing-header', 'UNSUBSCRIBE needs an id', { rule: 'F-08' });
+  /** Undefined: it is not open here, and is named as a durable one. */
+  #unsubscribe(frame: Frame): ServerSubscription<Item> | undefined {
+    try {
+      const id = frame.get('id');
+      if (id !== undefined) return this.#ledger.unsubscribe(id);
+      if (this.version !== '1.0' && !this.#options.leniency?.optionalSubscriptionId) {
+        throw new ProtocolError('missing-header', 'UNSUBSCRIBE needs an id', { rule: 'F-08' });
+      }
+      return this.#ledger.unsubscribeFrom(this.#required(frame, 'destination', 'F-08'));
+    } catch (error) {
+      if (!(error instanceof ProtocolError) || error.code !== 'unknown-subscription') throw error;
+      const { durableNames } = this.#options;
+      if (durableNames !== undefined && frame.headers.hasAny(durableNames)) return undefined;
+      throw error;
     }
-    return this.#ledger.unsubscribeFrom(this.#required(frame, 'destination', 'F-08'));
   }
 
   #settle(

@@ -16,9 +16,19 @@ interface Destination {
   readonly text: string;
 }
 
+interface Attributes {
+  readonly priority: number;
+  readonly expiresAt: number;
+  readonly dueAt: number;
+  readonly persistent: boolean;
+  readonly group: string | undefined;
+  readonly duplicateId: string | undefined;
+}
+
 interface Send {
   readonly destination: Destination;
   readonly content: Content;
+  readonly attributes?: Attributes | undefined;
 }
 
 interface Delivery {
@@ -55,6 +65,8 @@ export interface EngineUnderTest {
   open(subscription: {
     readonly destination: Destination;
     readonly acknowledged: boolean;
+    readonly selects?: ((content: Content) => boolean) | undefined;
+    readonly exclusive?: boolean | undefined;
     deliver(delivery: Delivery): void;
     ended(error: Refusal): void;
   }): Promise<Feed>;
@@ -167,12 +179,24 @@ class Bench {
 
   async consume(
     destination: Destination,
-    { credit = 0, auto = false, greedy = false }: { credit?: number; auto?: boolean; greedy?: boolean } = {},
+    {
+      credit = 0,
+      auto = false,
+      greedy = false,
+      ...choosing
+    }: {
+      credit?: number;
+      auto?: boolean;
+      greedy?: boolean;
+      selects?: (content: Content) => boolean;
+      exclusive?: boolean;
+    } = {},
   ): Promise<Consumer> {
     const consumer = new Consumer(greedy);
     consumer.feed = await this.engine.open({
       destination,
       acknowledged: !auto,
+      ...choosing,
       deliver(delivery) {
         consumer.deliveries.push(delivery);
         if (greedy) consumer.feed.request(1);
@@ -212,6 +236,12 @@ class Bench {
     assert.ok(refused, 'the engine took it');
     await this.quiet();
     return refused;
+  }
+
+  /** Who looks for something in a queue may do so piece by piece, and let others have their turn. */
+  async rest(): Promise<void> {
+    await this.quiet();
+    await this.clock.advance(0);
   }
 
   /** Whether this promise is still open after everything that can happen has happened. */
@@ -330,6 +360,70 @@ const CASES: Readonly<Record<string, Case>> = {
       assert.equal(bench.engine.inspect.bytes, 0);
     },
   },
+
+  'a consumer that selects gets what it wants, wherever in the queue it waits, in order, and leaves the rest': {
+    settings: { maxDeliveries: 10, producersWaitAboveBytes: MANY * 10 },
+    async ask(bench) {
+      await bench.send(...to(queue('q'), ...Array.from({ length: 300 }, () => kilobytes(4)))); // more than is held of a queue
+      await bench.send(...to(queue('q'), 'a', '-', 'b', 'c'));
+      const letters = ({ body }: Content): boolean => /^[a-z]$/.test(new TextDecoder().decode(body));
+      const consumer = await bench.consume(queue('q'), { selects: letters, credit: 2 });
+      await bench.rest();
+      const [a, b] = consumer.deliveries;
+      assert.deepEqual(consumer.take().map(bodyOf), ['a', 'b']);
+      await bench.send(...to(queue('q'), 'd', '+'));
+      await bench.settle('nack', b, a);
+      consumer.feed.request(10);
+      await bench.quiet();
+      assert.deepEqual(consumer.bodies, ['a', 'b', 'c', 'd']);
+      assert.deepEqual(bench.view('q'), { waiting: 302, unsettled: 4, consumers: 1 });
+      const other = await bench.consume(queue('q'), { credit: MANY, auto: true });
+      assert.deepEqual(other.bodies.slice(300), ['-', '+']);
+      consumer.feed.close();
+      await bench.settle('return', ...consumer.take());
+      assert.deepEqual(other.bodies.slice(302), ['a', 'b', 'c', 'd']);
+    },
+  },
+
+  'an exclusive consumer has the queue for itself until it leaves; then the next one has what is left, in order': {
+    settings: {},
+    async ask(bench) {
+      await bench.send(...to(queue('q'), ...'abc'));
+      const one = await bench.consume(queue('q'), { exclusive: true, credit: 1 });
+      const two = await bench.consume(queue('q'), { credit: 10 });
+      await bench.send(...to(queue('q'), 'd'));
+      assert.deepEqual([one.bodies, two.bodies], [['a'], []]);
+      one.feed.close();
+      await bench.settle('ack', ...one.take());
+      assert.deepEqual(two.bodies, ['b', 'c', 'd']);
+    },
+  },
+
+  'a group goes to one consumer, in order; while that one is busy the other groups go on, however much waits before them':
+    {
+      settings: { producersWaitAboveBytes: MANY * 10 },
+      async ask(bench) {
+        const groups = (group: string, ...bodies: string[]): Send[] =>
+          bodies.map((body) => ({
+            destination: queue('q'),
+            content: content(body, { JMSXGroupID: group }),
+            attributes: { priority: 4, expiresAt: 0, dueAt: 0, persistent: true, group, duplicateId: undefined },
+          }));
+        const busy = await bench.consume(queue('q'), { credit: 1 });
+        await bench.send(...groups('x', 'x0', ...Array.from({ length: 300 }, () => kilobytes(4)), 'x1'));
+        await bench.send(...groups('y', 'y0', 'y1'));
+        const other = await bench.consume(queue('q'), { credit: MANY });
+        await bench.rest();
+        assert.deepEqual([busy.bodies, other.bodies], [['x0'], ['y0', 'y1']]);
+        busy.feed.request(MANY);
+        await bench.rest();
+        assert.equal(busy.deliveries.length, 302);
+        assert.equal(busy.bodies.at(-1), 'x1');
+        busy.feed.close();
+        await bench.settle('return', ...busy.take());
+        assert.equal(other.deliveries.length, 304);
+      },
+    },
 
   'what is nacked or returned goes out again from its old place, counted (promise 2, X-48)': {
     settings: { maxDeliveries: 10 },

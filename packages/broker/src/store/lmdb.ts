@@ -12,12 +12,13 @@
 // whose flush fails cannot be taken back; without it, LMDB flushes the new pages
 // (fdatasync), then writes the page that points at them (O_DSYNC), and only then says so.
 
-import { closeSync, fsyncSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { ABORT, open } from 'lmdb';
+import { ABORT } from 'lmdb';
 import { Batch, type Write } from './batch.ts';
 import { checkDataFile } from './data-file.ts';
+import { Environment, flushNames, openRoot } from './environment.ts';
 import { bringUpToDate, LAYOUT, type Layout, type Root } from './layout.ts';
 import { type DirectoryLock, lockDirectory } from './lock.ts';
 import {
@@ -44,7 +45,7 @@ import {
   type StoredMessage,
   StoreError,
 } from './store.ts';
-import { openTables, readState, type State, type Tables } from './tables.ts';
+import { readState, type State, type Tables } from './tables.ts';
 
 // Above either, a batch is closed, so that nobody waits for a transaction without end.
 const BATCH_PARTS = 20_000;
@@ -63,10 +64,16 @@ const PROBE_BYTES = 2 * BATCH_BYTES; // what a batch takes, with room to spare
 export interface LmdbStoreOptions {
   /** Made where it does not exist. */
   readonly dir: string;
+  /** How many bytes of the data file may count as memory of this process before they are let go. Default: 32 MiB. */
+  readonly mostMapped?: number;
 }
 
+const MOST_MAPPED = 32 * 1024 * 1024;
 /** Rejects with StoreError 'locked', 'newer', 'damaged' or 'failed', and a sentence for whoever runs the broker. */
-export async function lmdbStore({ dir }: LmdbStoreOptions, layout: Layout = LAYOUT): Promise<Store> {
+export async function lmdbStore(
+  { dir, mostMapped = MOST_MAPPED }: LmdbStoreOptions,
+  layout: Layout = LAYOUT,
+): Promise<Store> {
   const firstMade = mkdirSync(dir, { recursive: true });
   const lock = await lockDirectory(dir);
   let root: Root | undefined;
@@ -76,8 +83,8 @@ export async function lmdbStore({ dir }: LmdbStoreOptions, layout: Layout = LAYO
     root = openRoot(dir);
     flushNames(dir, firstMade);
     bringUpToDate(root, dir, layout);
-    const tables = openTables(root);
-    return new LmdbStore(dir, root, tables, readState(tables, dir), lock);
+    const environment = new Environment(dir, root, mostMapped);
+    return new LmdbStore(dir, environment, readState(environment.tables, dir), lock);
   } catch (error) {
     await root?.close();
     await lock.release();
@@ -85,39 +92,6 @@ export async function lmdbStore({ dir }: LmdbStoreOptions, layout: Layout = LAYO
   }
 }
 
-function openRoot(dir: string): Root {
-  try {
-    return open<Buffer, Buffer>({
-      path: dir,
-      noSubdir: false, // a directory, even if its name has a dot
-      maxDbs: 16,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      overlappingSync: false,
-      eventTurnBatching: false, // batches are ours
-    });
-  } catch (cause) {
-    throw new StoreError('failed', `${dir} cannot be opened: ${textOf(cause)}`, { cause });
-  }
-}
-
-/** A file whose name is not on the disk is not there after a power cut. */
-function flushNames(dir: string, firstMade: string | undefined): void {
-  if (process.platform === 'win32') return;
-  const last = firstMade === undefined ? resolve(dir) : dirname(resolve(firstMade));
-  for (let at = resolve(dir); ; at = dirname(at)) {
-    const fd = openSync(at, 'r');
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    if (at === last) return;
-  }
-}
-
-/** So that a full disk can be drained. */
-const LEFT_FREE_BYTES = 512 * 1024;
 /** For the tree's own pages, and the list of free ones. */
 const SPARE_PAGES = 64;
 
@@ -130,23 +104,26 @@ interface Waiting {
 class LmdbStore implements Store {
   readonly survives = 'power-cut';
   readonly #dir: string;
-  readonly #root: Root;
-  readonly #tables: Tables;
+  readonly #environment: Environment;
   readonly #state: State;
   readonly #lock: DirectoryLock;
   readonly #room: Room;
+  readonly #pageBytes: number;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #broken: unknown;
   #closing: Promise<void> | undefined;
 
-  constructor(dir: string, root: Root, tables: Tables, state: State, lock: DirectoryLock) {
+  constructor(dir: string, environment: Environment, state: State, lock: DirectoryLock) {
     this.#dir = dir;
-    this.#root = root;
-    this.#tables = tables;
+    this.#environment = environment;
     this.#state = state;
     this.#lock = lock;
-    this.#room = new Room(join(dir, 'data.mdb'));
+    this.#room = new Room(join(dir, 'data.mdb'), () => {
+      const { lastPageNumber, pageSize } = this.#stats();
+      return (lastPageNumber + 1) * pageSize;
+    });
+    this.#pageBytes = this.#stats().pageSize;
   }
 
   async commit(change: Change): Promise<void> {
@@ -159,14 +136,14 @@ class LmdbStore implements Store {
   }
 
   read(queue: string, after: MessageKey | undefined, most: Portion): StoredMessage[] {
-    this.#mustBeOpen();
+    const { messages } = this.#toRead();
     const found: StoredMessage[] = [];
     const lane = this.#state.lanes.get(queue);
     if (lane === undefined || most.messages < 1) return found;
     const start = after === undefined ? queueStart(lane.number) : messageKey(lane.number, after.priority, after.id + 1);
     const range = { start, end: queueStart(lane.number + 1), limit: most.messages };
     let bytes = 0;
-    for (const { key, value } of this.#tables.messages.getRange(range)) {
+    for (const { key, value } of messages.getRange(range)) {
       const id = messageKeyOf(queue, key).id;
       const message = decodeMessage(key, value, queue, this.#state.redeliveries.get(id));
       if (message === undefined) {
@@ -178,16 +155,17 @@ class LmdbStore implements Store {
       bytes += message.content.bytes.length;
       if (bytes >= most.bytes) break;
     }
+    this.#environment.touch(found.length);
     return found;
   }
 
   due(now: number, most: Portion): ScheduledMessage[] {
-    this.#mustBeOpen();
+    const { schedule } = this.#toRead();
     const found: ScheduledMessage[] = [];
     if (most.messages < 1) return found;
     const range = { start: timePrefix(0), end: timePrefix(now + 1), limit: most.messages };
     let bytes = 0;
-    for (const { key, value } of this.#tables.schedule.getRange(range)) {
+    for (const { key, value } of schedule.getRange(range)) {
       const message = decodeScheduled(key, value);
       if (message === undefined) {
         if (found.length > 0) break;
@@ -198,24 +176,24 @@ class LmdbStore implements Store {
       bytes += message.content.bytes.length;
       if (bytes >= most.bytes) break;
     }
+    this.#environment.touch(found.length);
     return found;
   }
 
   nextDue(): number | undefined {
-    this.#mustBeOpen();
-    for (const key of this.#tables.schedule.getKeys({ start: timePrefix(0), limit: 1 }))
-      return scheduleKeyOf(key).dueAt;
+    const { schedule } = this.#toRead();
+    for (const key of schedule.getKeys({ start: timePrefix(0), limit: 1 })) return scheduleKeyOf(key).dueAt;
     return undefined;
   }
 
   expired(now: number, most: number): MessageKey[] {
-    this.#mustBeOpen();
+    const { expiry, messages } = this.#toRead();
     const found: MessageKey[] = [];
     if (most < 1) return found;
-    for (const key of this.#tables.expiry.getKeys({ start: timePrefix(0), end: timePrefix(now + 1) })) {
+    for (const key of expiry.getKeys({ start: timePrefix(0), end: timePrefix(now + 1) })) {
       const queue = this.#state.names.get(queueNumberOf(key, 6));
       // Where a damaged message was settled, its expiry may have stayed.
-      if (queue === undefined || !this.#tables.messages.doesExist(key.subarray(6))) continue;
+      if (queue === undefined || !messages.doesExist(key.subarray(6))) continue;
       found.push(messageKeyOf(queue, key, 6));
       if (found.length >= most) break;
     }
@@ -227,11 +205,11 @@ class LmdbStore implements Store {
   }
 
   facts(prefix: string): Iterable<readonly [key: string, value: string]> {
-    this.#mustBeOpen();
+    const { facts } = this.#toRead();
     const found: [key: string, value: string][] = [];
     const start = Buffer.from(prefix);
     const end = Buffer.concat([start, Buffer.of(0xff)]); // no UTF-8 has this byte
-    for (const { key, value: bytes } of this.#tables.facts.getRange({
+    for (const { key, value: bytes } of facts.getRange({
       start: start.length > 0 ? start : Buffer.of(0),
       end,
     })) {
@@ -261,7 +239,7 @@ class LmdbStore implements Store {
 
   async #end(): Promise<void> {
     await this.#writing;
-    await this.#root.close();
+    await this.#environment.close();
     this.#room.close();
     await this.#lock.release();
   }
@@ -270,8 +248,24 @@ class LmdbStore implements Store {
 
   async #write(): Promise<void> {
     await turn(); // whoever else has something to keep in this turn comes along
-    while (this.#waiting.length > 0) await this.#keep(this.#nextBatch());
+    do {
+      if (this.#waiting.length > 0) await this.#keep(this.#nextBatch());
+      if (this.#isLarge()) await this.#letGo();
+    } while (this.#waiting.length > 0);
     this.#writing = undefined;
+  }
+
+  #isLarge(): boolean {
+    return this.#broken === undefined && this.#environment.isLarge();
+  }
+
+  async #letGo(): Promise<void> {
+    await turn(); // until it is open again nothing but our own microtasks comes to run: no read falls in between
+    try {
+      await this.#environment.renew();
+    } catch (error) {
+      this.#broken = error;
+    }
   }
 
   #nextBatch(): Waiting[] {
@@ -291,7 +285,7 @@ class LmdbStore implements Store {
   /** Settles the promises of all of them. */
   async #keep(changes: readonly Waiting[]): Promise<void> {
     try {
-      const batch = new Batch(this.#tables, this.#state);
+      const batch = new Batch(this.#environment.tables, this.#state);
       for (const { change } of changes) batch.apply(change);
       await this.#transact(
         batch.finish(),
@@ -310,19 +304,20 @@ class LmdbStore implements Store {
     for (const each of changes) each.resolve();
   }
 
-  // What only takes away does with what was left free for it.
-  #makeRoom(writes: readonly Write[]): void {
-    const { lastPageNumber, pageSize } = this.#root.getStats() as { lastPageNumber: number; pageSize: number };
-    this.#room.make((lastPageNumber + 1) * pageSize + mostThatWritesTake(writes, pageSize) + LEFT_FREE_BYTES);
+  #stats(): { readonly lastPageNumber: number; readonly pageSize: number } {
+    return this.#environment.root.getStats() as { lastPageNumber: number; pageSize: number };
   }
 
   /** All the writes in one transaction; resolves when it is on the disk. */
   async #transact(writes: readonly Write[], grows: boolean): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
     if (writes.length === 0) return;
-    if (grows) this.#makeRoom(writes);
+    const bytes = mostThatWritesTake(writes, this.#pageBytes);
+    if (grows) this.#room.take(bytes);
+    else this.#room.spend(bytes);
+    this.#environment.touch(writes.length);
     try {
-      await this.#root.batch(() => {
+      await this.#environment.root.batch(() => {
         for (const { table, key, value } of writes) {
           if (value === undefined) void table.remove(key);
           else void table.put(key, value);
@@ -349,15 +344,19 @@ class LmdbStore implements Store {
   /** LMDB gives up for good when the page that points at the others could not be written. */
   #canWrite(): boolean {
     try {
-      this.#root.transactionSync(() => ABORT);
+      this.#environment.root.transactionSync(() => ABORT);
       return true;
     } catch {
       return false;
     }
   }
 
-  #mustBeOpen(): void {
+  /** What there is to read; now and then it has a look at how much of it is mapped. */
+  #toRead(): Tables {
     if (this.#closing !== undefined) throw this.#closed();
+    this.#environment.touch(0);
+    if (this.#isLarge()) this.#writing ??= this.#write();
+    return this.#environment.tables;
   }
 
   #closed(): StoreError {

@@ -11,6 +11,7 @@ import { Kept } from '../../src/engine/embedded/delivery.ts';
 const scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
 const NOBODY = { settle() {}, settled() {} };
 const CONTENT = Content.of(frame('SEND', [], 'a message'), new NameSet([]), scratch);
+const WEIGHT = CONTENT.bytes.length + 200;
 const order = (a: Kept, b: Kept): number => b.attributes.priority - a.attributes.priority || a.id - b.id;
 
 function keptOf(id: number, priority: number): Kept {
@@ -27,8 +28,9 @@ function keptOf(id: number, priority: number): Kept {
 
 type Step =
   | { readonly do: 'push'; readonly priority: number }
+  | { readonly do: 'shrink'; readonly messages: number }
   | { readonly do: 'shift' | 'write' | 'confirm' | 'peek' | 'restart' }
-  | { readonly do: 'take' | 'giveBack' | 'settle' | 'forget' | 'retract'; readonly which: number };
+  | { readonly do: 'claim' | 'giveBack' | 'settle' | 'forget' | 'retract'; readonly which: number };
 
 /** A backlog over a store that is told late, and the list it should be. */
 class Story {
@@ -40,10 +42,18 @@ class Story {
   readonly #confirmations: (() => void)[] = [];
   #nextId = 1;
   readonly #pages: Pages;
+  #bytes = 0; // in memory, as the backlog told
 
   constructor(window: number) {
     this.#pages = {
-      windowBytes: window * CONTENT.bytes.length + window * 200,
+      windowBytes: window * WEIGHT,
+      hold: (bytes) => {
+        this.#bytes += bytes;
+      },
+      isOpen() {},
+      isOver: () => false,
+      spare: () => Number.POSITIVE_INFINITY,
+      mayExceed: () => false,
       read: (after, most) => {
         const here = [...this.#store.values()].map(({ kept, redeliveries }) => {
           const read = keptOf(kept.id, kept.attributes.priority);
@@ -81,17 +91,20 @@ class Story {
         this.#takes(first, this.#backlog.shift());
         return;
       }
-      case 'take': {
-        const wanted = new Set([...this.#backlog.inMemory()].map(({ id }) => id));
-        const candidates = this.#waits.filter(({ id }) => wanted.has(id));
-        const one = pick(candidates);
-        if (one !== undefined)
-          this.#takes(
-            one,
-            this.#backlog.take(({ id }) => id === one.id),
-          );
+      case 'claim': {
+        // Shown, and taken after all that is in memory may have become another.
+        const one = pick(this.#waits);
+        if (one === undefined) return;
+        const shown = this.#backlog.at({ priority: one.attributes.priority, id: one.id });
+        assert.ok(shown, 'what waits is shown');
+        this.#backlog.shrink(WEIGHT);
+        this.#takes(one, this.#backlog.claim(shown));
+        assert.equal(this.#backlog.claim(shown), undefined);
         return;
       }
+      case 'shrink':
+        this.#backlog.shrink(step.messages * WEIGHT);
+        return;
       case 'giveBack': {
         const kept = pick(this.#held);
         if (kept === undefined) return;
@@ -163,7 +176,9 @@ class Story {
       case 'restart':
         this.quiet();
         this.#held.length = 0;
+        for (const stored of this.#store.values()) stored.kept.redeliveries = stored.redeliveries;
         this.#waits.splice(0, this.#waits.length, ...[...this.#store.values()].map(({ kept }) => kept).sort(order));
+        this.#bytes = 0;
         this.#backlog = new Backlog(this.#pages);
         this.#backlog.recover(this.#store.size);
     }
@@ -172,8 +187,10 @@ class Story {
   check(window: number): void {
     assert.equal(this.#backlog.length, this.#waits.length);
     const late = this.#onTheirWay.length + this.#confirmations.length;
-    const { messages } = this.#backlog.held;
+    const { messages, bytes } = this.#backlog.held;
     assert.ok(messages <= window + 256 + late + 3, `${messages} are in memory`);
+    assert.equal(bytes, messages * WEIGHT);
+    assert.equal(this.#bytes, bytes);
   }
 
   quiet(): void {
@@ -216,13 +233,14 @@ class Story {
 const which = fc.nat(1000);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('push' as const), priority: fc.constantFrom(4, 4, 4, 9, 0) }) },
+  fc.record({ do: fc.constant('shrink' as const), messages: fc.nat(3) }),
   {
     weight: 8,
     arbitrary: fc.record({ do: fc.constantFrom('shift' as const, 'shift', 'write', 'write', 'confirm', 'peek') }),
   },
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constantFrom('take' as const, 'giveBack', 'settle', 'forget', 'retract'), which }),
+    arbitrary: fc.record({ do: fc.constantFrom('claim' as const, 'giveBack', 'settle', 'forget', 'retract'), which }),
   },
 );
 

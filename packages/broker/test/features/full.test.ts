@@ -10,43 +10,11 @@ import { EmbeddedEngine } from '../../src/engine/embedded/embedded.ts';
 import { type Delivery, type Feed, PLAIN, type Send } from '../../src/engine/engine.ts';
 import { resolveLimits } from '../../src/limits.ts';
 import { lmdbStore } from '../../src/store/lmdb.ts';
-import { type Change, type Store, StoreError } from '../../src/store/store.ts';
+import { Moody } from './moody.ts';
 
 const scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
 const NONE = new NameSet([]);
 const Q = { kind: 'queue', name: 'q', text: '/queue/q' } as const;
-
-/** A store of which the test decides whether it has room. */
-class Moody implements Store {
-  isFull = false;
-  readonly #store: Store;
-  constructor(store: Store) {
-    this.#store = store;
-  }
-  commit(change: Change): Promise<void> {
-    if (this.isFull) return Promise.reject(new StoreError('full', 'there is no space left'));
-    return this.#store.commit(change);
-  }
-  read: Store['read'] = (...args) => this.#store.read(...args);
-  due: Store['due'] = (...args) => this.#store.due(...args);
-  nextDue: Store['nextDue'] = () => this.#store.nextDue();
-  expired: Store['expired'] = (...args) => this.#store.expired(...args);
-  queues: Store['queues'] = () => this.#store.queues();
-  facts: Store['facts'] = (prefix) => this.#store.facts(prefix);
-  close: Store['close'] = () => this.#store.close();
-  get scheduled() {
-    return this.#store.scheduled;
-  }
-  get lastId() {
-    return this.#store.lastId;
-  }
-  get size() {
-    return this.#store.size;
-  }
-  get survives() {
-    return this.#store.survives;
-  }
-}
 
 async function engineOf(limits: Parameters<typeof resolveLimits>[0] = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'stompbox-full-'));

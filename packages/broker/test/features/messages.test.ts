@@ -138,6 +138,28 @@ onBothEngines((open) => {
       ]);
     });
 
+    test('the newest are kept where there is no room for all; what is given up is counted and told', async () => {
+      const told: [string, unknown][] = [];
+      const log = { log: (_: string, event: string, fields: unknown) => void told.push([event, fields]) };
+      const at = await open({ limits: { maxQueueMessages: 2 }, log });
+      const consumer = await at.client();
+      await consumer.subscribe('1', QUEUE, 'client-individual');
+      for (const body of ['a', 'b', 'c']) {
+        await consumer.send(QUEUE, body);
+        consumer.settle('NACK', await consumer.next(), { requeue: 'false' });
+      }
+      await consumer.send('/queue/other');
+      expect(at.broker.inspect.browse('dlq.q').map(({ content }) => Buffer.from(content.body).toString())).toEqual([
+        'b',
+        'c',
+      ]);
+      expect(at.broker.metrics().stompbox_messages_dropped_total).toContainEqual({
+        labels: { reason: 'dead-letters-full' },
+        value: 1,
+      });
+      expect(told).toContainEqual(['dead-letters-dropped', { queue: 'dlq.q', messages: 1 }]);
+    });
+
     test('each try waits twice as long as the one before', async () => {
       const at = await open({ limits: { redeliveryDelayMs: 1_000, maxRedeliveryDelayMs: 3_000 } });
       const consumer = await at.client();

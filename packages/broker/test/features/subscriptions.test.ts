@@ -28,6 +28,32 @@ onBothEngines((open) => {
     });
   });
 
+  test.each(DIALECTS)(
+    'a plain UNSUBSCRIBE in the words of %s leaves it, and who resumes it gets what came meanwhile',
+    async (_, login, headers) => {
+      const at = await open();
+      const client = await at.client(login);
+      const producer = await at.client();
+      await client.subscribe('1', '/topic/t', 'client-individual', headers);
+      for (const body of ['a', 'b']) await producer.send('/topic/t', body);
+      const [a] = await client.take(2);
+      if (a) client.settle('ACK', a);
+      await client.ask('UNSUBSCRIBE', { id: '1' });
+      await producer.send('/topic/t', 'c');
+      expect(await client.rest()).toEqual([]);
+      expect(at.broker.inspect.durables()).toMatchObject([{ pattern: '/topic/t', waiting: 2, connected: false }]);
+      await client.subscribe('1', '/topic/t', 'client-individual', headers); // on the same connection
+      const [b, c] = await client.take(2);
+      expect([b, c].map((message) => [message?.text(), message?.get('redelivered')])).toEqual([
+        ['b', 'true'],
+        ['c', undefined],
+      ]);
+      await producer.send('/topic/t', 'd');
+      expect(await client.bodies(1)).toEqual(['d']);
+      expect(at.faults).toEqual([]);
+    },
+  );
+
   test('a durable subscription gathers only what it selects, and another selector begins anew', async () => {
     const at = await open();
     const headers = { 'activemq.subscriptionName': 'n', selector: "kind = 'a'" };
@@ -50,6 +76,41 @@ onBothEngines((open) => {
       await client.subscribe('0', topic, 'auto', { durable: 'true' });
     }
     expect(at.broker.inspect.durables()).toHaveLength(2);
+  });
+
+  test.each(DIALECTS.slice(0, 2))('in the words of %s it ends in two steps, too', async (_, login, headers) => {
+    const at = await open();
+    const client = await at.client(login);
+    await client.subscribe('1', '/topic/t', 'auto', headers);
+    client.say('UNSUBSCRIBE', { id: '1' });
+    await client.send('/topic/t', 'gathered');
+    expect(at.broker.inspect.durables()).toMatchObject([{ waiting: 1, connected: false }]);
+    client.say('UNSUBSCRIBE', { id: '1', ...headers });
+    client.say('UNSUBSCRIBE', { id: '1', ...headers, receipt: 'again' });
+    const error = await client.error();
+    expect([error.get('message'), error.get('receipt-id')]).toEqual([
+      'there is no durable subscription of that name (F-08)',
+      'again',
+    ]);
+    expect(at.broker.inspect.durables()).toEqual([]);
+    expect(at.broker.inspect.bytes).toBe(0);
+  });
+
+  test('a durable subscription that somebody else has is not ended, nor one of another user', async () => {
+    const at = await open({ authenticate: ({ login = '' }) => ({ name: login }) });
+    const headers = { 'activemq.subscriptionName': 'news' };
+    const owner = await at.client({ login: 'ann', 'client-id': 'me' });
+    await owner.subscribe('1', '/topic/t', 'auto', headers);
+    for (const [login, says] of [
+      ['ann', /has its subscriber/],
+      ['bob', /there is no durable subscription/],
+    ] as const) {
+      const other = await at.client({ login, 'client-id': 'me' });
+      other.say('UNSUBSCRIBE', { id: 'x', ...headers });
+      expect((await other.error()).get('message')).toMatch(says);
+    }
+    await owner.send('/topic/t', 'still there');
+    expect(await owner.bodies(1)).toEqual(['still there']);
   });
 
   test('a subscription made and deleted in one breath is gone', async () => {

@@ -234,7 +234,7 @@ describe('the log', () => {
   });
 
   test('every event is told somewhere', () => {
-    const sources = ['broker.ts', 'peer.ts', 'config.ts'].map((name) =>
+    const sources = ['broker.ts', 'logins.ts', 'own-engine.ts'].map((name) =>
       readFileSync(new URL(`../../src/${name}`, import.meta.url), 'utf8'),
     );
     for (const event of Object.keys(EVENTS)) expect(sources.join('\n')).toContain(`'${event}'`);

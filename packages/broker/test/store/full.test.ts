@@ -84,7 +84,7 @@ test('space that somebody else took comes back when he goes', async ({ onTestFin
   onTestFinished(() => void vi.restoreAllMocks());
 
   const store = await lmdbStore({ dir: join(disk.dir, 'data') });
-  const large = (id: number) => store.commit({ append: [message(id, { content: content(Buffer.alloc(2_000_000)) })] });
+  const large = (id: number) => store.commit({ append: [message(id, { content: content(Buffer.alloc(2_400_000)) })] });
   await large(1);
   const film = join(disk.dir, 'film');
   try {

@@ -15,7 +15,7 @@ import {
 import fc from 'fast-check';
 import { connected, hear, inPieces, only } from 'testkit';
 import { describe, expect, test } from 'vitest';
-import { bytes, RESERVED, scratch, serving, subscribe, text } from './support.ts';
+import { bytes, RESERVED, scratch, served, serving, subscribe, text } from './support.ts';
 
 type Lines = readonly (readonly [name: string, value: string])[];
 
@@ -321,4 +321,39 @@ test('the encoder that Content.of borrows is empty afterwards', () => {
   const encoder = new Encoder({ version: '1.2', unrepresentable: 'replace' });
   Content.of(sent('SEND\ndestination:/q\na:\\n\n\nx\0', '1.2'), RESERVED, encoder);
   expect(encoder.length).toBe(0);
+});
+
+test('hasAny says of any headers what has() says of each name, whether they are bytes or texts', () => {
+  const names = ['a', 'bb', 'b:', 'é', 'expires'];
+  const asked = names.filter((name) => name !== 'é'); // a NameSet is ASCII
+  const name = fc.oneof(fc.constantFrom(...names, 'A', 'b', 'expired'), fc.string({ minLength: 1, maxLength: 3 }));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(name, fc.string({ maxLength: 3 })), { maxLength: 6 }), (pairs) => {
+      const made = frame('SEND', [['destination', '/q'], ...pairs]);
+      const encoder = scratch();
+      encoder.frame(made);
+      const decoder = new Decoder({ version: '1.2' });
+      decoder.push(encoder.take());
+      const read = decoder.next() as Frame;
+      const expected = asked.some((one) => made.headers.has(one));
+      expect(made.headers.hasAny(new NameSet(asked))).toBe(expected);
+      expect(read.headers.hasAny(new NameSet(asked))).toBe(expected);
+      expect(read.headers.hasAny(new NameSet([]))).toBe(false);
+    }),
+  );
+});
+
+test('S-13: a message of no open subscription is refused with a NACK where it can be named, and otherwise not at all', () => {
+  const message = frame('MESSAGE', { 'message-id': '1', destination: '/q', subscription: 'x', ack: 'a:1' });
+  const client = served('1.2');
+  expect(client.refuse(message)?.command).toBe('NACK');
+  expect(text(client.take(0))).toBe('NACK\nid:a\\c1\n\n\0');
+  expect(client.refuse(frame('MESSAGE', { 'message-id': '1', destination: '/q', subscription: 'x' }))).toBeUndefined();
+  client.sendHead(frame('SEND', { destination: '/q' }), 3);
+  expect(client.refuse(message)).toBeUndefined(); // a body is being sent
+  const older = served('1.1');
+  expect(older.refuse(message)).toBeUndefined();
+  client.close();
+  expect(client.refuse(message)).toBeUndefined();
+  expect(older.pending).toBe(0);
 });

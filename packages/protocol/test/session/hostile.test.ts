@@ -99,7 +99,7 @@ function beforeConnected(rows: string, sentence: string, said: string, fault: st
 describe('8.2: the handshake', () => {
   const http = 'POST / HTTP/1.1\r\nHost: x\r\n\r\nCONNECT\naccept-version:1.2\nhost:h\n\n\0';
   handshake('M-40', 'HTTP', http, 'unknown-command C-13');
-  handshake('M-40', 'GET with a long path', `GET /${'a'.repeat(100)} HTTP/1.1\r\n\r\n`, 'command-too-long C-70');
+  handshake('M-40', 'GET with a long path', `GET /${'a'.repeat(100)} HTTP/1.1\r\n\r\n`, 'command-too-long C-34');
   const hello = Uint8Array.of(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 0x55, 0xaa, 0, 10, 13, 10, 0, 0);
   handshake('M-41', 'a TLS ClientHello', hello, 'nul-in-header C-35');
 
@@ -425,7 +425,7 @@ describe('8.6: a hostile or broken server', () => {
   });
 
   beforeConnected('M-122', 'an HTTP page', 'HTTP/1.1 400 Bad Request\r\n\r\n<html>', 'unknown-command C-13');
-  beforeConnected('M-122', 'an SSH banner', 'SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n', 'command-too-long C-70');
+  beforeConnected('M-122', 'an SSH banner', 'SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n', 'command-too-long C-34');
   beforeConnected('M-122', 'a TLS alert', '\u0015\u0003\u0003\u0000\u0002\u0002', 'nul-in-header C-35');
   beforeConnected('M-123', 'version:9', 'CONNECTED\nversion:9\n\n\0', 'version-mismatch N-08');
   beforeConnected('M-123', 'a version not offered', 'CONNECTED\nversion:1.1\n\n\0', 'version-mismatch N-08', ['1.2']);

@@ -1,6 +1,6 @@
 // Conformance 7.2 and 7.3: each leniency and strictness of a session, off and on.
 
-import { ClientSession, ServerSession, type ServerSessionOptions, type Version } from '@stompbox/protocol';
+import { ClientSession, NameSet, ServerSession, type ServerSessionOptions, type Version } from '@stompbox/protocol';
 import { hear, only } from 'testkit';
 import { describe, expect, test } from 'vitest';
 import { ackOf, deliver, faultOf, served, serving, subscribe } from './support.ts';
@@ -97,6 +97,20 @@ describe('7.3: subscriptions and acknowledgement', () => {
       expect(only(hear(server, ack), 'settle').items).toEqual(['a']);
       only(hear(server, 'UNSUBSCRIBE\ndestination:/q\n\n\0'), 'unsubscribe');
       expect(faultOf(hear(server, 'SUBSCRIBE\nid:\ndestination:/q\n\n\0'))).toBe('missing-header F-05');
+    });
+  }
+
+  for (const version of ALL) {
+    test(`6.6 in ${version}: UNSUBSCRIBE of an id that is not open may name a durable subscription, where durableNames says how`, () => {
+      const server = serving(version, { durableNames: new NameSet(['name']) });
+      const [closed, forgotten] = [
+        subscribe(server, 'id:1\ndestination:/t'),
+        'UNSUBSCRIBE\nid:1\nname:n\nreceipt:r\n\n\0',
+      ];
+      expect(only(hear(server, forgotten), 'unsubscribe').subscription).toBe(closed);
+      expect(only(hear(server, forgotten), 'forget')).toMatchObject({ receipt: 'r' });
+      expect(faultOf(hear(serving(version), forgotten))).toBe('unknown-subscription F-08');
+      expect(faultOf(hear(server, 'UNSUBSCRIBE\nid:1\nnames:n\n\n\0'))).toBe('unknown-subscription F-08');
     });
   }
 

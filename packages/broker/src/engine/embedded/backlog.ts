@@ -10,6 +10,10 @@
 // store shows too much and too little: `#absent` names what it may show that does not
 // wait here (it is with a consumer, or settled and on its way out of the store), and
 // `#late` holds what is away but not yet, or not yet exactly so, in the store.
+//
+// What is in memory is told to `hold`. Where memory is short the front is as long as
+// there is room for it, and perhaps empty: then `isStarved` says that a message waits
+// for nothing but room.
 
 import type { Portion } from '../../store/store.ts';
 import type { Kept } from './delivery.ts';
@@ -20,6 +24,16 @@ export interface Pages {
   /** In delivery order, behind `after`, or from the beginning. */
   read(after: Place | undefined, most: Portion): Kept[];
   readonly windowBytes: number;
+  /** So many bytes more are in memory, or fewer. */
+  hold(bytes: number): void;
+  /** Something is in memory that `shrink` can let go. */
+  isOpen(): void;
+  /** More is in memory than may be. */
+  isOver(): boolean;
+  /** Bytes that may come into memory; if they are fewer than `wanted`, after others have let go what they can. */
+  spare(wanted: number): number;
+  /** Nothing of the queue is in memory but what waits here: one message may come whatever there is, so that it goes on. */
+  mayExceed(): boolean;
 }
 
 /** Where a message stands. */
@@ -31,6 +45,7 @@ export interface Place {
 const PRIORITIES = 10;
 const PAGE_MESSAGES = 512;
 const TRIMMED_EVERY = 256;
+const LEAST_PAGE_BYTES = 65_536; // others let go so much for a page
 
 export class Backlog {
   readonly #pages: Pages | undefined;
@@ -42,7 +57,9 @@ export class Backlog {
   #cursor: Place | undefined; // undefined: before everything
   readonly #absent = new Set<number>();
   readonly #late = new Map<number, Kept>();
+  #lateBytes = 0;
   #untrimmed = 0;
+  #isStarved = false;
 
   /** Without pages everything is in memory. */
   constructor(pages?: Pages) {
@@ -58,12 +75,15 @@ export class Backlog {
   }
   /** Messages and bytes that are held in memory. */
   get held(): { readonly messages: number; readonly bytes: number } {
-    let bytes = this.#hereBytes;
-    for (const kept of this.#late.values()) bytes += kept.bytes;
-    return { messages: this.#here + this.#late.size, bytes };
+    return { messages: this.#here + this.#late.size, bytes: this.#hereBytes + this.#lateBytes };
   }
-  get isPaged(): boolean {
-    return this.#pages !== undefined;
+  /** There was no room in memory for what should have come, since `feed`. */
+  get isStarved(): boolean {
+    return this.#isStarved;
+  }
+  /** Forgets that it was starved: another try. */
+  feed(): void {
+    this.#isStarved = false;
   }
   /** The store has nothing of it that does not wait here. */
   get isSettled(): boolean {
@@ -104,7 +124,8 @@ export class Backlog {
     this.#absent.delete(id);
   }
 
-  shift(): Kept | undefined {
+  /** `anyway`: it will not stay in memory, and so comes whether there is room or not. */
+  shift(anyway = false): Kept | undefined {
     for (;;) {
       for (; this.#highest >= 0; this.#highest--) {
         const kept = this.#lanes[this.#highest]?.shift();
@@ -113,19 +134,47 @@ export class Backlog {
           return kept;
         }
       }
-      if (this.#away === 0 || !this.#turnPage()) return undefined;
+      if (this.#away === 0 || !this.#turnPage(anyway)) return undefined;
     }
   }
 
-  /** The first in delivery order that `wanted` takes, out of those in memory. Linear in what it looks at. */
-  take(wanted: (kept: Kept) => boolean): Kept | undefined {
-    if (this.#here === 0 && this.#away > 0) this.#turnPage();
-    for (const kept of this.inMemory()) {
-      if (!wanted(kept)) continue;
-      this.remove(kept);
-      return kept;
+  /** The one that waits at a place. */
+  at({ priority, id }: Place): Kept | undefined {
+    const [kept] = this.peek({ priority, id: id - 1 }, { messages: 1, bytes: 1 });
+    return kept?.id === id ? kept : undefined;
+  }
+
+  /** Takes out what `peek` or `at` has shown, or what it has become since. Undefined: it is gone, or `isStarved`. */
+  claim(shown: Kept): Kept | undefined {
+    if (this.#claim(shown)) return shown;
+    const now = this.at(placeOf(shown));
+    return now !== undefined && this.#claim(now) ? now : undefined;
+  }
+
+  #claim(kept: Kept): boolean {
+    const late = this.#late.get(kept.id);
+    const place = placeOf(kept);
+    if (late === undefined && this.#away > 0 && this.#isBehindCursor(place)) {
+      if (this.#absent.has(kept.id)) return false;
+      if (this.#hasRoomFor(kept)) return this.forget(place);
+      this.#isStarved = true;
+      return false;
     }
-    return undefined;
+    return (late === undefined || late === kept) && this.remove(kept);
+  }
+
+  #hasRoomFor({ bytes }: Kept): boolean {
+    const pages = this.#pages;
+    return pages === undefined || pages.spare(bytes) >= bytes || pages.mayExceed();
+  }
+
+  /** Lets go of what the store has too, the last in delivery order first, until it is `bytes`. True: of everything. */
+  shrink(bytes: number): boolean {
+    const wanted = this.held.bytes - bytes;
+    this.trim();
+    while (this.held.bytes > wanted && this.#here > 0) if (!this.#evict()) break;
+    this.trim();
+    return this.held.messages === 0;
   }
 
   /** In delivery order. */
@@ -156,7 +205,7 @@ export class Backlog {
 
   /** Takes one out. True if it was here. */
   remove(kept: Kept): boolean {
-    if (this.#late.delete(kept.id)) {
+    if (this.#arrived(kept.id)) {
       this.#away--;
       this.passed(kept);
       return true;
@@ -169,7 +218,7 @@ export class Backlog {
   /** Takes out one that is only in the store. Answers false where that place is in memory, if anywhere. */
   forget(place: Place): boolean {
     if (this.#away === 0 || !this.#isBehindCursor(place) || this.#absent.has(place.id)) return false;
-    this.#late.delete(place.id);
+    this.#arrived(place.id);
     this.#absent.add(place.id);
     this.#away--;
     return true;
@@ -178,15 +227,21 @@ export class Backlog {
   clear(): void {
     this.#lanes.fill(undefined);
     this.#highest = -1;
-    this.#here = this.#hereBytes = this.#away = 0;
+    this.#pages?.hold(-this.held.bytes);
+    this.#here = this.#hereBytes = this.#lateBytes = this.#away = 0;
     this.#late.clear();
     this.#absent.clear();
   }
 
   #took(kept: Kept): void {
-    this.#here--;
-    this.#hereBytes -= kept.bytes;
+    this.#weigh(-1, -kept.bytes);
     if (this.#pages !== undefined) this.#absent.add(kept.id);
+  }
+
+  #weigh(messages: number, bytes: number): void {
+    this.#here += messages;
+    this.#hereBytes += bytes;
+    this.#pages?.hold(bytes);
   }
 
   #put(kept: Kept, returned: boolean): void {
@@ -198,14 +253,16 @@ export class Backlog {
     }
     if (returned) lane.giveBack(kept);
     else lane.push(kept);
-    this.#here++;
-    this.#hereBytes += kept.bytes;
+    this.#weigh(1, kept.bytes);
+    if (this.#here === 1) this.#pages?.isOpen();
     if (priority > this.#highest) this.#highest = priority;
   }
 
   #keepToWindow(): void {
     const pages = this.#pages;
-    if (pages !== undefined) while (this.#hereBytes > pages.windowBytes && this.#here > 1) if (!this.#evict()) break;
+    if (pages === undefined) return;
+    while ((this.#hereBytes > pages.windowBytes && this.#here > 1) || (this.#here > 0 && pages.isOver()))
+      if (!this.#evict()) break;
   }
 
   // The last in delivery order goes back to being in the store only.
@@ -218,8 +275,7 @@ export class Backlog {
         lane.push(kept);
         return false;
       }
-      this.#here--;
-      this.#hereBytes -= kept.bytes;
+      this.#weigh(-1, -kept.bytes);
       this.#cursor = { priority, id: kept.id - 1 };
       this.#sendAway(kept);
       return true;
@@ -229,38 +285,83 @@ export class Backlog {
 
   #sendAway(kept: Kept): void {
     this.#away++;
-    if (!kept.isInStore) this.#late.set(kept.id, kept);
-    if (++this.#untrimmed < TRIMMED_EVERY) return;
-    // They reach the store about in the order in which they went away.
+    const pages = this.#pages;
+    if (!kept.isInStore && pages !== undefined) {
+      this.#late.set(kept.id, kept);
+      this.#lateBytes += kept.bytes;
+      pages.hold(kept.bytes);
+      if (this.#late.size === 1) pages.isOpen();
+    }
+    if (++this.#untrimmed >= TRIMMED_EVERY || this.#lateBytes > (pages?.windowBytes ?? 0)) this.trim();
+  }
+
+  /** Lets go of what is away and was late for the store. It reaches it about in the order in which it went away. */
+  trim(): void {
     this.#untrimmed = 0;
     for (const [id, { isInStore }] of this.#late) {
       if (!isInStore) break;
-      this.#late.delete(id);
+      this.#arrived(id);
     }
+  }
+
+  // The store has it, or it does not wait any more.
+  #arrived(id: number): boolean {
+    const late = this.#late.get(id);
+    if (late === undefined) return false;
+    this.#late.delete(id);
+    this.#lateBytes -= late.bytes;
+    this.#pages?.hold(-late.bytes);
+    return true;
   }
 
   #isBehindCursor(place: Place): boolean {
     return this.#cursor === undefined || isBefore(this.#cursor, place);
   }
 
-  // Brings the next ones into memory. False where there is nothing to bring.
-  #turnPage(): boolean {
-    const most = { messages: PAGE_MESSAGES, bytes: this.#pages?.windowBytes ?? 0 };
+  // Brings the next ones into memory. False where there is nothing to bring, or no room for it.
+  #turnPage(anyway: boolean): boolean {
+    const { windowBytes = 0 } = this.#pages ?? {};
+    const room = this.#roomForPage(windowBytes, anyway);
+    if (room === 0) return false;
     for (;;) {
-      const page = this.#read(this.#cursor, most);
+      const page = this.#read(this.#cursor, { messages: PAGE_MESSAGES, bytes: Math.min(windowBytes, room) });
       if (page === undefined) {
         this.#away = 0; // the store has less than was counted: nothing to wait for
         return false;
       }
+      if (page.waiting.length > 0) return this.#bring(page.waiting, page.end, room, anyway);
       this.#cursor = page.end;
-      if (page.waiting.length === 0) continue;
-      this.#away = Math.max(0, this.#away - page.waiting.length);
-      for (const kept of page.waiting) {
-        this.#late.delete(kept.id);
-        this.#put(kept, false);
-      }
-      return true;
     }
+  }
+
+  #roomForPage(windowBytes: number, anyway: boolean): number {
+    const pages = this.#pages;
+    const spare = pages?.spare(Math.min(windowBytes, LEAST_PAGE_BYTES)) ?? 0;
+    if (spare > 0 || anyway || pages?.mayExceed()) return Math.max(1, spare);
+    this.#isStarved = true;
+    return 0;
+  }
+
+  // As far as there is room; false where that is not even for the first.
+  #bring(waiting: readonly Kept[], end: Place, room: number, anyway: boolean): boolean {
+    let left = room;
+    let last: Kept | undefined;
+    for (const kept of waiting) {
+      const isFirst = last === undefined;
+      // What is late is in memory already.
+      if (kept.bytes > left && !this.#late.has(kept.id) && !(isFirst && (anyway || this.#pages?.mayExceed()))) {
+        this.#isStarved = isFirst;
+        break;
+      }
+      last = kept;
+      left -= kept.bytes;
+      this.#arrived(kept.id);
+      this.#put(kept, false);
+      this.#away = Math.max(0, this.#away - 1);
+    }
+    if (last === undefined) return false;
+    this.#cursor = last === waiting.at(-1) ? end : placeOf(last);
+    return true;
   }
 
   // What is away behind `after`, and the place to read on from. Undefined: nothing more.
@@ -283,10 +384,11 @@ export class Backlog {
   }
 }
 
-function placeOf({ id, attributes }: Kept): Place {
+export function placeOf({ id, attributes }: Kept): Place {
   return { priority: attributes.priority, id };
 }
 
-function isBefore(a: Place, b: Place): boolean {
+/** Whether what stands at `a` is delivered before what stands at `b`. */
+export function isBefore(a: Place, b: Place): boolean {
   return a.priority > b.priority || (a.priority === b.priority && a.id < b.id);
 }

@@ -9,6 +9,8 @@ export interface EngineCounts {
   dead: Record<Death, number>;
   /** Messages that `whenFull: drop-oldest` gave up. */
   droppedOldest: number;
+  /** Dead letters that a full queue of dead letters gave up. */
+  droppedDead: number;
   /** Changes that the store kept, and milliseconds from handing each over until it was kept. */
   commits: number;
   commitMs: number;
@@ -23,6 +25,7 @@ export const noCounts = (): EngineCounts => ({
   expired: 0,
   dead: { redeliveries: 0, rejected: 0, expired: 0 },
   droppedOldest: 0,
+  droppedDead: 0,
   commits: 0,
   commitMs: 0,
   commitFailures: 0,
@@ -33,6 +36,8 @@ export const noCounts = (): EngineCounts => ({
 /** Hears of what is rare. Called from inside engine calls: keep it short and do not throw. */
 export interface EngineObserver {
   deadLetter?(destination: string, message: number, reason: Death, deliveries: number): void;
+  /** A queue of dead letters was full, and gave so many up. */
+  deadLettersDropped?(queue: string, messages: number): void;
   storeFailed?(error: unknown): void;
   /** What is on disk is not what was written. */
   storeDamaged?(error: Error): void;

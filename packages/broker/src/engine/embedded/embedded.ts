@@ -38,6 +38,7 @@ import type { EmbeddedEngineOptions, WhenFull } from './options.ts';
 import { type Death, Queue, type QueueOwner } from './queue.ts';
 import { Reader } from './reader.ts';
 import { Room } from './room.ts';
+import { Rounds, type Walker } from './rounds.ts';
 import { Schedule } from './schedule.ts';
 import { type TopicOwner, type TopicSubscriber, Topics } from './topic.ts';
 
@@ -58,6 +59,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   readonly #reader: Reader;
   readonly #schedule: Schedule;
   readonly #expiry: Expiry;
+  readonly #rounds: Rounds;
   readonly #deadLetters: DeadLetters;
   readonly #scratch = new Encoder({ version: '1.2', unrepresentable: 'replace' });
   #nextId: number;
@@ -75,6 +77,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#topics = new Topics(this);
     this.#deadLetters = new DeadLetters(options.deadLetterPrefix ?? 'dlq.', this.#scratch);
     this.#duplicates = new Duplicates(options);
+    this.#rounds = new Rounds((ms, run) => options.schedule(ms, run));
     this.#reader = new Reader(store, observer);
     this.#journal = new Journal(store, {
       telling: (facts, outcome) => this.#duplicates.telling(facts, outcome),
@@ -89,7 +92,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
         durable,
         scheduled: () => store.scheduled,
         keeps: (queue) => this.#journal.keeps(queue),
-        gathers: (topic) => this.#durables.of(topic).length > 0,
+        gathering: (topic) => this.#durables.of(topic),
+        roomFor: (queue) => this.#rounds.add(queue),
       },
       options,
     );
@@ -118,7 +122,10 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
       this.#durables,
       {
         queue: (name) => this.#queue(name),
-        drop: (queue) => void this.#queues.delete(queue.name),
+        drop: (queue) => {
+          this.#queues.delete(queue.name);
+          this.#room.forget(queue);
+        },
         feed: (queue, request) => this.#feedOf(queue, request),
         admitQueue: () => this.#room.admitQueue(),
         durableDeleted: (name, pattern) => observer?.durableDeleted?.(name, pattern),
@@ -179,7 +186,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     return this.#options.slowConsumerGraceMs;
   }
 
-  /** Bytes of messages that are in memory and nowhere else. */
+  /** Bytes of messages in memory, whether they are on disk or not. */
   get memoryBytes(): number {
     return this.#room.memoryBytes;
   }
@@ -238,24 +245,15 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     if (destination.kind === 'topic') this.#publish(destination.name, destination.text, content, attributes, behind);
     else {
-      if (this.#whenFull === 'drop-oldest') this.#makeRoom(destination.name, weightOf(content));
       const queue = this.#queue(destination.name);
-      this.#enqueue(queue, destination.text, content, attributes);
+      this.#take(queue, destination.text, content, attributes);
       if (queue.isBehind) behind.add(queue);
     }
   }
 
-  // Gives up what is next in line until there is room, or until all that is left is with consumers.
-  #makeRoom(name: string, bytes: number): void {
-    const { maxQueueMessages, maxQueueBytes } = this.#options;
-    for (;;) {
-      const queue = this.#queues.get(name);
-      if (queue === undefined) return;
-      if (queue.length < maxQueueMessages && queue.bytes + bytes <= maxQueueBytes) return;
-      const given = queue.pull(1).length;
-      if (given === 0) return;
-      this.counts.droppedOldest += given;
-    }
+  #take(queue: Queue, text: string, content: Content, attributes: Attributes): void {
+    if (this.#whenFull === 'drop-oldest') this.counts.droppedOldest += queue.makeRoomFor(weightOf(content));
+    this.#enqueue(this.#queue(queue.name), text, content, attributes); // it may have been abandoned when it was emptied
   }
 
   #enqueue(queue: Queue, text: string, content: Content, attributes: Attributes): void {
@@ -272,8 +270,11 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     attributes: Attributes,
     behind: Set<Queue | TopicSubscriber>,
   ): void {
-    for (const { queue, selects } of this.#durables.of(topic))
-      if (selects?.(content) !== false) this.#enqueue(queue, text, content, attributes);
+    for (const { queue, selects } of this.#durables.of(topic)) {
+      if (selects?.(content) === false) continue;
+      this.#take(queue, text, content, attributes);
+      if (queue.isBehind) behind.add(queue);
+    }
     const subscribers = this.#topics.subscribers(topic);
     if (subscribers.length === 0 || (attributes.expiresAt > 0 && attributes.expiresAt <= this.time())) return;
     const kept = new Kept(this.#nextId++, text, content, NOBODY, attributes);
@@ -300,7 +301,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #arrive(kind: string, name: string, { destination, content, priority, expiresAt }: ScheduledMessage): void {
     const attributes = { ...PLAIN, priority, expiresAt, group: groupOf(content) };
     if (kind === 'topic') this.#publish(name, destination, content, attributes, new Set());
-    else this.#enqueue(this.#queue(name), destination, content, attributes);
+    else this.#take(this.#queue(name), destination, content, attributes);
   }
 
   // --------------------------------------------------------------------------------------------- queues and messages
@@ -317,6 +318,10 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   #pagesOf(name: string): ConstructorParameters<typeof Queue>[2] {
     return {
       windowBytes: this.#options.windowBytes,
+      hold: (bytes) => this.#room.hold(bytes),
+      isOpen: (queue) => this.#room.opened(queue),
+      isOver: () => this.#room.isOver,
+      spare: (wanted) => this.#room.spare(wanted),
       read: (after, most) => {
         const key = after && { queue: name, priority: after.priority, id: after.id };
         return this.#reader.read(name, key, most).map((stored) => this.#revive(stored));
@@ -360,7 +365,8 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     }
     if (request.browse) {
       const peek: Peek = (after, most) => this.#queues.get(name)?.peek(after, most) ?? [];
-      return Promise.resolve(browser(request, this.#nextId++, peek, this.#scratch));
+      const later = (walker: Walker): void => this.#rounds.add(walker);
+      return Promise.resolve(browser(request, this.#nextId++, peek, later, this.#scratch));
     }
     try {
       if (!this.#queues.has(name)) this.#room.admitQueue();
@@ -378,6 +384,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
   discard(name: string): Promise<void> {
     const queue = this.#queues.get(name);
     this.#queues.delete(name);
+    if (queue !== undefined) this.#room.forget(queue);
     queue?.discard();
     return DONE;
   }
@@ -387,6 +394,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     this.#closed = true;
     this.#schedule.close();
     this.#expiry.close();
+    this.#rounds.close();
     for (const queue of this.#queues.values()) queue.release();
     this.#topics.release();
     await this.#journal.close();
@@ -396,6 +404,18 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   weigh(bytes: number, where: 'memory' | 'store' = 'memory'): void {
     this.#room.weigh(bytes, where);
+  }
+
+  hold(bytes: number): void {
+    this.#room.hold(bytes);
+  }
+
+  walkLater(queue: Queue): void {
+    this.#rounds.add(queue);
+  }
+
+  starved(queue: Queue): void {
+    this.#room.starve(queue);
   }
 
   wouldOverflow(bytes: number): boolean {
@@ -412,6 +432,7 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
 
   abandoned(queue: Queue): void {
     this.#expiry.unwatch(queue);
+    this.#room.forget(queue);
     if (this.#queues.get(queue.name) === queue && !isDurableQueue(queue.name)) this.#queues.delete(queue.name);
   }
 
@@ -430,9 +451,21 @@ export class EmbeddedEngine implements Engine, QueueOwner, TopicOwner {
     if (isTemporary(queue.name) && !isDurableQueue(queue.name)) return true;
     this.counts.dead[reason]++;
     this.#options.observer?.deadLetter?.(kept.destination, kept.id, reason, kept.redeliveries);
-    const name = this.#deadLetters.queueFor(queue.name);
-    this.#enqueue(this.#queue(name), `/queue/${name}`, this.#deadLetters.letter(kept, reason, this.time()), PLAIN);
+    this.#bury(this.#deadLetters.queueFor(queue.name), this.#deadLetters.letter(kept, reason, this.time()));
     this.#journal.tellLater();
     return true;
+  }
+
+  // Where there is no room the oldest dead letters make some: keeping the message where it was would block its queue, and
+  // nobody is there to be refused. What consumers have stays; if that is all there is, the new one is given up.
+  #bury(name: string, letter: Content): void {
+    const bytes = weightOf(letter);
+    let dropped = this.#queue(name).makeRoomFor(bytes);
+    const queue = this.#queue(name);
+    if (queue.length > 0 && queue.isFullFor(bytes)) dropped++;
+    else this.#enqueue(queue, `/queue/${name}`, letter, PLAIN);
+    if (dropped === 0) return;
+    this.counts.droppedDead += dropped;
+    this.#options.observer?.deadLettersDropped?.(name, dropped);
   }
 }

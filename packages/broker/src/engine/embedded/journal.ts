@@ -21,6 +21,8 @@ export interface Shelf {
   readonly name: string;
   /** The store has one that was gone no longer. */
   left(id: number): void;
+  /** The store has more of what it was told. */
+  caughtUp(): void;
   /** The store could not keep it. */
   retract(kept: Kept): void;
   /** The store could not let it go. */
@@ -206,6 +208,8 @@ export class Journal {
         this.#toldBytes -= toldBytes;
         for (const one of kept) one.kept.stored = 'yes';
         for (const one of redelivered) one.kept.counted = one.redeliveries;
+        tellShelves(kept);
+        tellShelves(redelivered);
         for (const one of settle) one.queue.left(one.kept.id);
         if (schedule.length > 0) this.#owner.postponed();
       },
@@ -244,6 +248,14 @@ export class Journal {
   #recovered(failedAt: number): void {
     this.#failedAt = undefined;
     this.#owner.observer?.storeRecovered?.(this.#owner.time() - failedAt);
+  }
+}
+
+function tellShelves(entries: readonly Entry[]): void {
+  let last: Shelf | undefined; // most are of one
+  for (const { queue } of entries) {
+    if (queue !== last) queue.caughtUp();
+    last = queue;
   }
 }
 

@@ -3,6 +3,8 @@
 
 import type { Kept } from './delivery.ts';
 
+const PUT_ONE_BY_ONE = 16;
+
 export class Lane {
   #items: (Kept | undefined)[] = []; // ids ascend
   #head = 0;
@@ -101,11 +103,20 @@ export class Lane {
   }
 
   #merge(): void {
-    if (this.#returned.length === 0) return;
+    if (this.#returned.length <= PUT_ONE_BY_ONE) {
+      for (const kept of this.#returned.splice(0)) this.#putBack(kept);
+      return;
+    }
     const waiting = this.#items.slice(this.#head) as Kept[];
     this.#items = [...this.#returned, ...waiting].sort((a, b) => a.id - b.id);
     this.#head = 0;
     this.#returned.length = 0;
+  }
+
+  #putBack(kept: Kept): void {
+    const at = this.#find(kept.id);
+    if (at === this.#head && at > 0) this.#items[--this.#head] = kept;
+    else this.#items.splice(at, 0, kept);
   }
 
   #removeOldest(): void {

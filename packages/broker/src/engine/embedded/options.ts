@@ -15,7 +15,7 @@ export interface EmbeddedEngineOptions extends DuplicateWindow, Clock {
   readonly maxQueueMessages: number;
   /** Bytes in one queue, unsettled ones included. */
   readonly maxQueueBytes: number;
-  /** Bytes in all queues and backlogs. */
+  /** Bytes in memory: queues and backlogs, and of queues on disk their windows and what is unsettled. */
   readonly maxMemoryBytes: number;
   readonly maxQueues: number;
   /** Bytes of all messages in the store. */

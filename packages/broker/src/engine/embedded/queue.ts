@@ -1,15 +1,18 @@
 // A queue: competing consumers, in turn, each as far as its credit goes; what comes
 // back goes to its old place, and to somebody else if possible (X-48, X-49).
 //
-// Most queues take the short way: the next message to the next consumer. Selectors,
-// exclusive consumers and message groups look for the first message that somebody may
-// have, among those in memory.
+// Most queues take the short way: the next message to the next consumer. Where there are
+// selectors, exclusive consumers or message groups, each consumer looks for what it may
+// have, through the whole queue, a slice at a time: `walk` is the next one.
 
 import type { Portion } from '../../store/store.ts';
 import type { QueueView, Settlement, SubscriptionRequest } from '../engine.ts';
 import { Backlog, type Pages, type Place } from './backlog.ts';
+import { type Consumer, Consumers } from './consumers.ts';
 import { type Kept, type Origin, OVERHEAD } from './delivery.ts';
 import { Gauge } from './gauge.ts';
+import { type Counter, look } from './look.ts';
+import type { Walker } from './rounds.ts';
 
 export type Death = 'redeliveries' | 'rejected' | 'expired';
 
@@ -17,6 +20,12 @@ export type Death = 'redeliveries' | 'rejected' | 'expired';
 export interface QueueOwner {
   /** Bytes held changed by this many; `store`: they are on disk, and in memory only as far as they are needed. */
   weigh(bytes: number, where: 'memory' | 'store'): void;
+  /** Of what is on disk, this many more bytes are in memory, or fewer. */
+  hold(bytes: number): void;
+  /** It has more to look through: `walk` goes on when its turn comes. */
+  walkLater(queue: Queue): void;
+  /** There was no room in memory for what should be delivered: `walk` goes on when there is some. */
+  starved(queue: Queue): void;
   /** It leaves its queue for good: settled, dead or expired. */
   gone(queue: Queue, kept: Kept): void;
   /** It was delivered once more, and is back. */
@@ -39,37 +48,36 @@ export interface QueueOwner {
   readonly maxQueueBytes: number;
 }
 
-interface Consumer {
-  readonly request: SubscriptionRequest;
-  credit: number;
-  ready: boolean;
-}
+/** A queue's share of the store, and of the memory that all have for it. */
+export type QueuePages = Omit<Pages, 'mayExceed' | 'isOpen'> & { isOpen(queue: Queue): void };
 
-const GROUPS_REMEMBERED = 100_000;
 const RESTORED_AFTER_MS = 1_000;
 
-export class Queue implements Origin {
+export class Queue implements Origin, Walker, Counter {
   readonly name: string;
   readonly #owner: QueueOwner;
   readonly #gauge: Gauge; // everything in it, wherever it is
   readonly #backlog: Backlog;
-  readonly #consumers = new Set<Consumer>();
-  readonly #ready: Consumer[] = []; // those with credit, in turn
-  readonly #groups = new Map<string, Consumer>();
+  readonly #isPaged: boolean;
+  readonly #consumers = new Consumers();
   readonly #cooling = new Map<Kept, () => void>(); // nacked, and waiting for another try
-  #choosy = 0; // consumers that do not take just anything
-  #grouped = false; // a message with a group has been here
-  #next = 0;
   #unsettled = 0;
+  #outBytes = 0; // where it is paged
   #dispatching = false;
   #discarded = false;
   #roomWanted: (() => void)[] = []; // producers that wait until it is no longer over its limits
 
-  constructor(name: string, owner: QueueOwner, pages?: Pages) {
+  constructor(name: string, owner: QueueOwner, pages?: QueuePages) {
     this.name = name;
     this.#owner = owner;
+    this.#isPaged = pages !== undefined;
     this.#backlog = new Backlog(
-      pages && { ...pages, read: (after, most) => this.#mindGroups(pages.read(after, most)) },
+      pages && {
+        ...pages,
+        read: (after, most) => this.#mindGroups(pages.read(after, most)),
+        isOpen: () => pages.isOpen(this),
+        mayExceed: () => !this.isPartlyOut,
+      },
     );
     // What the store holds takes no memory, and so no producer waits for it.
     this.#gauge = new Gauge(pages ? Number.POSITIVE_INFINITY : owner.producersWaitAboveBytes, (bytes) =>
@@ -78,7 +86,7 @@ export class Queue implements Origin {
   }
 
   #mindGroups(page: Kept[]): Kept[] {
-    if (!this.#grouped) this.#grouped = page.some(({ attributes }) => attributes.group !== undefined);
+    for (const kept of page) this.#consumers.mind(kept);
     return page;
   }
 
@@ -106,9 +114,10 @@ export class Queue implements Origin {
     const { producersWaitForRoom, maxQueueMessages, maxQueueBytes } = this.#owner;
     return producersWaitForRoom && (this.length > maxQueueMessages || this.#gauge.bytes > maxQueueBytes);
   }
-  /** Delivered and not settled. */
-  get unsettled(): number {
-    return this.#unsettled;
+  /** With consumers, or between two tries. */
+  get out(): { readonly messages: number; readonly bytes: number } {
+    const bytes = this.#isPaged ? this.#outBytes : this.#gauge.bytes - this.#backlog.held.bytes;
+    return { messages: this.#unsettled + this.#cooling.size, bytes };
   }
 
   /** Nobody is at it, and nothing is in it. */
@@ -134,23 +143,28 @@ export class Queue implements Origin {
 
   add(kept: Kept): void {
     this.#gauge.add(kept.bytes);
-    if (kept.attributes.group !== undefined) this.#grouped = true;
-    const consumer = this.#atOnce(kept);
+    this.#consumers.mind(kept);
+    const isPlain = this.#consumers.arePlain;
+    const consumer = isPlain ? this.#atOnce(kept) : this.#consumers.takerOfNew(kept, (one) => this.#isIdle(one));
     if (consumer === undefined) {
       this.#backlog.push(kept);
-      if (this.#backlog.length === 1) this.#dispatch();
-    } else {
-      this.#backlog.passed(kept);
-      if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
-      else this.#deliver(kept, consumer);
+      if (!isPlain && this.#consumers.looking.some((one) => this.#consumers.hasMore(one))) this.#dispatch();
+      return;
     }
+    this.#backlog.passed(kept);
+    this.hand(kept, consumer);
   }
 
   // Who can have it before it waits. What waits is for nobody who is ready: otherwise it would not.
   #atOnce(kept: Kept): Consumer | undefined {
-    if (this.#ready.length === 0 || this.#dispatching) return undefined;
-    if (this.#choosy > 0 || this.#grouped) return this.#backlog.away > 0 ? undefined : this.#choose(kept);
-    return this.#backlog.length > 0 ? undefined : this.#turn(kept);
+    if (!this.#consumers.areReady || this.#dispatching || this.#backlog.length > 0) return undefined;
+    return this.#consumers.turn(kept);
+  }
+
+  /** Nothing waits that it may have. */
+  #isIdle(consumer: Consumer): boolean {
+    if (this.#dispatching) return false;
+    return this.#consumers.takesAny(consumer) ? this.#backlog.length === 0 : consumer.search.isDone;
   }
 
   /** The store could not keep it after all: it leaves; where somebody has it already, it does not come back. */
@@ -165,6 +179,11 @@ export class Queue implements Origin {
     this.#reclaim();
   }
 
+  /** The store has more of what it was told: that need not stay in memory. */
+  caughtUp(): void {
+    this.#backlog.trim();
+  }
+
   /** The store could not let it go: it is back, and rests before its next try. */
   restore(kept: Kept): void {
     if (this.#discarded) return;
@@ -174,28 +193,15 @@ export class Queue implements Origin {
   }
 
   open(request: SubscriptionRequest): Consumer {
-    const consumer: Consumer = { request, credit: 0, ready: false };
-    this.#consumers.add(consumer);
-    if (isChoosy(consumer)) this.#choosy++;
-    return consumer;
+    return this.#consumers.open(request);
   }
 
   request(consumer: Consumer, n: number): void {
-    if (!this.#consumers.has(consumer)) return;
-    consumer.credit += n;
-    if (!consumer.ready && consumer.credit > 0) {
-      consumer.ready = true;
-      this.#ready.push(consumer);
-    }
-    this.#dispatch();
+    if (this.#consumers.request(consumer, n)) this.#dispatch();
   }
 
   close(consumer: Consumer): void {
-    if (!this.#consumers.delete(consumer)) return;
-    if (isChoosy(consumer)) this.#choosy--;
-    consumer.credit = 0;
-    this.#unready(consumer);
-    for (const [group, owner] of this.#groups) if (owner === consumer) this.#groups.delete(group);
+    if (!this.#consumers.close(consumer)) return;
     if (this.#consumers.size === 0) this.#gauge.release();
     this.#dispatch(); // what only it could have had may be anybody's now
     this.#reclaim();
@@ -207,7 +213,8 @@ export class Queue implements Origin {
     kept.holder = undefined;
     this.#unsettled--;
     if (this.#discarded) return;
-    if (outcome === 'ack' || (kept.stored === 'no' && this.#backlog.isPaged)) {
+    this.#hold(kept, -1);
+    if (outcome === 'ack' || (kept.stored === 'no' && this.#isPaged)) {
       this.#gone(kept); // settled, or never kept: its producer has heard so
       return;
     }
@@ -223,16 +230,31 @@ export class Queue implements Origin {
     if (outcome === 'nack' && redeliveryDelayMs > 0) {
       // Another try, later each time.
       this.#cool(kept, Math.min(redeliveryDelayMs * 2 ** (kept.redeliveries - 1), maxRedeliveryDelayMs));
-    } else this.#backlog.giveBack(kept);
+    } else this.#giveBack(kept);
+  }
+
+  #giveBack(kept: Kept): void {
+    this.#backlog.giveBack(kept);
+    if (!this.#consumers.arePlain) this.#consumers.tell(kept);
+  }
+
+  // A message that is with a consumer, or between two tries, is in memory whatever the window holds.
+  #hold(kept: Kept, sign: 1 | -1): void {
+    if (!this.#isPaged) return;
+    const bytes = sign * kept.bytes;
+    this.#outBytes += bytes;
+    this.#owner.hold(bytes);
   }
 
   #cool(kept: Kept, ms: number): void {
     const cancel = this.#owner.schedule(ms, () => {
       this.#cooling.delete(kept);
-      this.#backlog.giveBack(kept);
+      this.#hold(kept, -1);
+      this.#giveBack(kept);
       this.#dispatch();
     });
     this.#cooling.set(kept, cancel);
+    this.#hold(kept, 1);
   }
 
   settled(): void {
@@ -272,7 +294,7 @@ export class Queue implements Origin {
   /** Takes the next `n` that wait out of it, from wherever they are; they are gone as if they were settled. */
   pull(n: number): Kept[] {
     const pulled: Kept[] = [];
-    for (let kept = this.#backlog.shift(); kept !== undefined; kept = this.#backlog.shift()) {
+    for (let kept = this.#backlog.shift(true); kept !== undefined; kept = this.#backlog.shift(true)) {
       pulled.push(kept);
       this.#gone(kept);
       if (pulled.length === n) break;
@@ -281,15 +303,35 @@ export class Queue implements Origin {
     return pulled;
   }
 
+  /** Gives up what is next in line until there is room, or until all that is left is out. Answers how many. */
+  makeRoomFor(bytes: number): number {
+    let given = 0;
+    while (this.isFullFor(bytes) && this.pull(1).length > 0) given++;
+    return given;
+  }
+
+  isFullFor(bytes: number): boolean {
+    const { maxQueueMessages, maxQueueBytes } = this.#owner;
+    return this.length >= maxQueueMessages || this.bytes + bytes > maxQueueBytes;
+  }
+
   /** Whether some of it is where `remove` does not look: with consumers, or between two tries. */
   get isPartlyOut(): boolean {
     return this.#unsettled + this.#cooling.size > 0;
   }
 
+  /** Lets go of up to `bytes` of what is in memory and in the store. True: of everything that waits. */
+  shrink(bytes: number): boolean {
+    return this.#backlog.shrink(bytes);
+  }
+
   /** Everything in it is dropped. */
   discard(): void {
     this.#discarded = true;
-    for (const cancel of this.#cooling.values()) cancel();
+    for (const [kept, cancel] of this.#cooling) {
+      cancel();
+      this.#hold(kept, -1);
+    }
     this.#cooling.clear();
     this.#backlog.clear();
     this.#gauge.add(-this.#gauge.bytes);
@@ -304,28 +346,40 @@ export class Queue implements Origin {
     for (const resolve of this.#roomWanted.splice(0)) resolve();
   }
 
+  /** Its turn to look through more of the queue, or there is room in memory. */
+  walk(): void {
+    this.#consumers.resume();
+    this.#dispatch();
+  }
+
   // A `deliver` may ask for more, or settle, while we are here: the outer loop goes on.
   #dispatch(): void {
-    if (this.#dispatching) return;
+    if (this.#dispatching || !this.#consumers.areReady) return;
     this.#dispatching = true;
     try {
-      while (this.#ready.length > 0) {
-        let consumer: Consumer | undefined;
-        const kept =
-          this.#choosy === 0 && !this.#grouped
-            ? this.#backlog.shift()
-            : this.#backlog.take((candidate) => {
-                consumer = this.#choose(candidate);
-                return consumer !== undefined || candidate.isExpired(this.#owner.time());
-              });
+      while (this.#consumers.arePlain && this.#consumers.areReady) {
+        const kept = this.#backlog.shift();
         if (kept === undefined) break;
-        if (kept.attributes.group !== undefined) consumer ??= this.#choose(kept); // the first of all groups
-        if (kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time())) this.#expire(kept);
-        else this.#deliver(kept, consumer ?? this.#turn(kept));
+        this.hand(kept, this.#consumers.turn(kept));
       }
+      if (!this.#consumers.arePlain && look(this.#consumers, this.#backlog, this) && !this.#backlog.isStarved)
+        this.#owner.walkLater(this);
     } finally {
       this.#dispatching = false;
     }
+    if (!this.#backlog.isStarved) return;
+    this.#backlog.feed();
+    this.#owner.starved(this);
+  }
+
+  /** Over the counter: it is out of the backlog. */
+  hand(kept: Kept, consumer: Consumer): void {
+    if (this.isLate(kept)) this.#expire(kept);
+    else this.#deliver(kept, consumer);
+  }
+
+  isLate(kept: Kept): boolean {
+    return kept.attributes.expiresAt > 0 && kept.isExpired(this.#owner.time());
   }
 
   #expire(kept: Kept): void {
@@ -334,65 +388,17 @@ export class Queue implements Origin {
   }
 
   #deliver(kept: Kept, consumer: Consumer): void {
-    const at = this.#ready[this.#next] === consumer ? this.#next : this.#ready.indexOf(consumer);
-    if (--consumer.credit === 0) this.#unready(consumer);
-    else this.#next = at + 1;
+    this.#consumers.serve(consumer);
+    if (kept.attributes.group !== undefined) this.#consumers.bind(kept, consumer);
     if (consumer.request.acknowledged) {
       kept.holder = consumer;
       this.#unsettled++;
+      this.#hold(kept, 1);
       consumer.request.deliver(kept);
     } else {
       consumer.request.deliver(kept);
       this.#gone(kept);
     }
-  }
-
-  // Whose turn it is; somebody else's where that one has just given it back.
-  #turn(kept: Kept): Consumer {
-    if (this.#next >= this.#ready.length) this.#next = 0;
-    if (this.#ready[this.#next] === kept.refusedBy) this.#next = (this.#next + 1) % this.#ready.length;
-    return this.#ready[this.#next] as Consumer;
-  }
-
-  // Who may have it now: the exclusive consumer, the one its group belongs to, or the next in turn that selects it.
-  #choose(kept: Kept): Consumer | undefined {
-    const exclusive = this.#exclusive();
-    const { group } = kept.attributes;
-    const bound = exclusive ?? (group === undefined ? undefined : this.#groups.get(group));
-    const fits = ({ request, ready }: Consumer): boolean => ready && request.selects?.(kept.content) !== false;
-    if (bound !== undefined) return fits(bound) ? bound : undefined;
-    const from = this.#next;
-    for (let i = 0; i < this.#ready.length; i++) {
-      const consumer = this.#ready[(from + i) % this.#ready.length] as Consumer;
-      if (!fits(consumer) || (consumer === kept.refusedBy && this.#ready.length > 1)) continue;
-      if (group !== undefined) this.#bind(group, consumer);
-      return consumer;
-    }
-    return undefined;
-  }
-
-  #bind(group: string, consumer: Consumer): void {
-    if (this.#groups.size >= GROUPS_REMEMBERED)
-      for (const oldest of this.#groups.keys()) {
-        this.#groups.delete(oldest);
-        break;
-      }
-    this.#groups.set(group, consumer);
-  }
-
-  // The oldest one that asked for it has the queue for itself; the others wait until it leaves.
-  #exclusive(): Consumer | undefined {
-    if (this.#choosy === 0) return undefined;
-    for (const consumer of this.#consumers) if (consumer.request.exclusive) return consumer;
-    return undefined;
-  }
-
-  #unready(consumer: Consumer): void {
-    if (!consumer.ready) return;
-    consumer.ready = false;
-    const at = this.#ready.indexOf(consumer);
-    this.#ready.splice(at, 1);
-    if (at < this.#next) this.#next--;
   }
 
   #gone(kept: Kept): void {
@@ -409,8 +415,4 @@ export class Queue implements Origin {
   #reclaim(): void {
     if (this.isIdle && this.#backlog.isSettled) this.#owner.abandoned(this);
   }
-}
-
-function isChoosy({ request }: Consumer): boolean {
-  return request.selects !== undefined || request.exclusive === true;
 }
