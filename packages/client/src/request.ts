@@ -6,7 +6,7 @@
 //
 // One address serves all requests; `correlation-id` tells them apart.
 
-import type { Body } from './body.ts';
+import { type Body, isSource } from './body.ts';
 import type { ClientSubscription } from './client-subscription.ts';
 import type { Clock } from './clock.ts';
 import { ConnectionLost, RequestRefused, TimeoutError } from './errors.ts';
@@ -69,24 +69,9 @@ export class Requests {
     const { clock } = this.#asker;
     const until = timeoutMs === 0 ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs;
     const left = (): number => (until === Number.POSITIVE_INFINITY ? 0 : Math.max(1, until - clock.now()));
-    const session = await this.#asker.session({ timeoutMs, signal });
-    const place = await this.#placeOn(session, { timeoutMs: left(), signal });
     const correlationId = options.correlationId ?? `${this.#name}-${++this.#count}`;
-    const answers = new Inbox<Message>(`an answer from ${JSON.stringify(to)}`, ({ frame }) => frame.body.length, {
-      gauge: new Gauge(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, () => {}),
-      clock,
-    });
-    this.#open.set(correlationId, { answers, place });
     try {
-      const { profile } = session;
-      await session.send(to, body, {
-        persistent: profile.supports('persistent') ? false : undefined,
-        expiresInMs: timeoutMs > 0 && profile.supports('expiresInMs') ? Math.ceil(left()) : undefined,
-        ...how,
-        confirm: false,
-        replyTo: place.address,
-        correlationId,
-      });
+      const answers = await this.#ask(to, body, { ...how, correlationId, signal }, left);
       for (let count = 0; count < max; count++) {
         const waitMs = count > 0 && quietMs !== undefined ? Math.min(quietMs, left() || quietMs) : left();
         let answer: Message | undefined;
@@ -103,6 +88,41 @@ export class Requests {
       }
     } finally {
       this.#open.delete(correlationId);
+    }
+  }
+
+  /** Writes the question, on another connection where one goes before it was asked. Answers where answers come. */
+  async #ask(
+    to: To,
+    body: Body,
+    options: RequestOptions & { readonly correlationId: string },
+    left: () => number,
+  ): Promise<Inbox<Message>> {
+    const { correlationId, signal } = options;
+    for (;;) {
+      const session = await this.#asker.session({ timeoutMs: left(), signal });
+      const { profile } = session;
+      try {
+        const place = await this.#placeOn(session, { timeoutMs: left(), signal });
+        const answers = new Inbox<Message>(`an answer from ${JSON.stringify(to)}`, ({ frame }) => frame.body.length, {
+          gauge: new Gauge(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, () => {}),
+          clock: this.#asker.clock,
+        });
+        this.#open.set(correlationId, { answers, place });
+        await session.send(to, body, {
+          persistent: profile.supports('persistent') ? false : undefined,
+          expiresInMs: left() > 0 && profile.supports('expiresInMs') ? Math.ceil(left()) : undefined,
+          ...options,
+          confirm: false,
+          replyTo: place.address,
+        });
+        return answers;
+      } catch (error) {
+        const isAsked =
+          this.#open.delete(correlationId) && !(error instanceof ConnectionLost && error.outcome === 'unsent');
+        const mayBeAskedAgain = error instanceof ConnectionLost && !session.isOpen && !isSource(body);
+        if (isAsked || !mayBeAskedAgain) throw error;
+      }
     }
   }
 
