@@ -250,8 +250,8 @@ for (const dialect of DIALECTS) {
               expect(second).toMatchObject({ redelivered: true });
               await second.ack({ confirm: true });
             } else {
-              const dead = await connection.subscribe('/queue/ActiveMQ.DLQ').next(DEADLINE);
-              expect(dead.text()).toBe(`again ${queue}`);
+              const dead = connection.subscribe('/queue/ActiveMQ.DLQ'); // others' letters are there too
+              while ((await dead.next(DEADLINE)).text() !== `again ${queue}`);
             }
           });
 

@@ -54,7 +54,10 @@ export class StompPy implements ForeignProgram {
     });
   }
 
+  /** What is still under way then is called off. */
   stop(): void {
+    for (const resolve of this.#commands.values()) resolve(undefined);
+    this.#commands.clear();
     this.#process?.kill('SIGKILL');
   }
 
