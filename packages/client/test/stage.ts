@@ -5,6 +5,8 @@ import { type Endpoint, formatEndpoint, type MemoryPair, memoryPair, TransportEr
 import { ManualClock, ScriptedPeer, type ScriptedPeerOptions, settled } from 'testkit';
 import { onTestFinished } from 'vitest';
 
+export { failure } from './support.ts';
+
 /** One connection the client has made, or tries to. */
 export interface Scene {
   readonly endpoint: string;
@@ -96,16 +98,6 @@ export function stage(
     },
     types: () => statuses.map(({ type }) => type),
   };
-}
-
-/** The error a promise rejects with. */
-export async function failure(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error('it did not fail');
 }
 
 /** Something to wait for that ends when the test says so. */
