@@ -362,11 +362,8 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
       if (this.#handler === undefined) this.#hush();
     } else {
       this.#stopping = true;
-      if (
-        this.#handler === undefined ? this.#given === undefined || this.#readers.hasReaders : this.#running.size === 0
-      ) {
-        this.#hush();
-      }
+      const isDone = this.#given === undefined || this.#given.settled || this.#readers.hasReaders;
+      if (this.#handler === undefined ? isDone : this.#running.size === 0) this.#hush();
     }
     await late;
     await this.unsubscribe(options);

@@ -269,6 +269,14 @@ describe('pause and drain', () => {
     expect(after(scene, 'SUBSCRIBE')).toEqual(['UNSUBSCRIBE']);
   });
 
+  test('drain does not wait for who took one message, settled it, and wants no other', async () => {
+    const scene = await table(undefined, { ack: 'client-individual' });
+    scene.peer.deliver('s', 'x');
+    await (await scene.subscription.next()).ack();
+    await scene.subscription.drain();
+    expect(after(scene, 'SUBSCRIBE')).toEqual(['ACK', 'UNSUBSCRIBE']);
+  });
+
   test('a loop is drained when it asks for the next message', async () => {
     const scene = await table(undefined, { ack: 'client-individual' });
     scene.peer.deliver('s', 'x');
