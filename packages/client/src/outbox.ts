@@ -214,6 +214,7 @@ export class Outbox {
   }
 
   async close(): Promise<void> {
+    await this.#stored; // a store that is still being opened would stay open
     await this.#removed;
     await this.#settings.store?.close();
   }

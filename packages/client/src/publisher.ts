@@ -410,7 +410,9 @@ export class Publisher<Broker extends ProfileName = 'generic', Own extends strin
       }
     }
     this.#over(undefined);
-    await this.#outbox.close().catch((error: unknown) => this.hooks.failed(error));
+    await this.within(this.#outbox.close(), 'the end of the outbox store', { timeoutMs: left() }).catch(
+      (error: unknown) => this.hooks.failed(error),
+    );
   }
 
   #over(error: Error | undefined): void {

@@ -3,7 +3,7 @@
 import { BrokerError, ConnectionLost, OutboxError, type OutboxStore, type StoredSend } from '@stompbox/client';
 import { settled } from 'testkit';
 import { describe, expect, test } from 'vitest';
-import { failure, stage } from './stage.ts';
+import { failure, hold, stage } from './stage.ts';
 
 describe('an outcome', () => {
   test('is rejected where an ERROR names the send', async () => {
@@ -291,6 +291,35 @@ describe('a store', () => {
     await client.flush();
     expect(peer.frames.slice(1).map(({ body }) => new TextDecoder().decode(body))).toEqual(['left', 'new']);
     expect(store.kept.size).toBe(0);
+  });
+
+  test('is closed after what it was asked for before, also while it is being opened', async () => {
+    const store = new Shelf();
+    const opening = hold();
+    store.load = async () => {
+      await opening.wait();
+      return [];
+    };
+    const { client } = stage({ outbox: { store } });
+    const sent = failure(client.send('/queue/a', 'x'));
+    const closing = client.close();
+    await settled();
+    expect(store.closed).toBe(false);
+    opening.release();
+    await closing;
+    expect(store.closed).toBe(true);
+    expect([...store.kept.values()].map(({ body }) => body)).toEqual(['x']);
+    expect(await sent).toMatchObject({ outcome: 'unsent' });
+  });
+
+  test('that never answers does not hold close() longer than it is told', async () => {
+    const store = new Shelf();
+    store.close = () => new Promise(() => {});
+    const { client, clock, errors } = stage({ outbox: { store } });
+    const closing = client.close({ timeoutMs: 1_000 });
+    await clock.advance(1_000);
+    await closing;
+    expect(errors).toEqual([expect.objectContaining({ name: 'TimeoutError' })]);
   });
 
   test('that fails fails the send', async () => {
