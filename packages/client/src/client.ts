@@ -91,7 +91,7 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
     if (this.#whyEnded !== undefined) throw this.#whyEnded;
     const handler = typeof handlerOrOptions === 'function' ? handlerOrOptions : undefined;
     const options = typeof handlerOrOptions === 'function' ? handlerOptions : handlerOrOptions;
-    const id = options.id ?? `sub-${++this.#ids}`;
+    const id = options.id ?? `s-${++this.#ids}`; // connections make ids of their own: sub-1, sub-2 …
     for (const other of this.#intents.values()) {
       if (other.id === id)
         throw new UsageError('duplicate-subscription', `there is a subscription ${id} already (F-05)`);

@@ -40,6 +40,18 @@ describe('request', () => {
     });
   }
 
+  test('takes no id from the subscriptions to come', async () => {
+    const { client, enter, errors } = stage({ profile: 'stompbox' });
+    const first = client.subscribe('/queue/a');
+    const asking = client.request('/queue/quotes', 'x');
+    const scene = await enter();
+    answer(scene, await asked(scene), 'y');
+    await asking;
+    const later = Array.from({ length: 3 }, (_, i) => client.subscribe(`/queue/${i}`));
+    await Promise.all([first, ...later].map(({ ready }) => ready));
+    expect(errors).toEqual([]);
+  });
+
   test('tells several answers apart, and drops one that comes too late', async () => {
     const { client, clock, enter, errors } = stage({ profile: 'rabbitmq' });
     const late = failure(client.request('/queue/a', '', { timeoutMs: 1_000 }));
