@@ -42,7 +42,11 @@ test.for(programs)('$title: its program runs, says what it should, and ends by i
     .replaceAll('localhost:61613', `127.0.0.1:${plain}`)
     .replaceAll('localhost:61614', `localhost:${secure}`);
   const closing = /\bclient = /.test(whole) ? '\nawait client.close();\n' : '';
-  expect(await runProgram(`${addressed}${closing}`, { 'ca.pem': ca })).toEqual({ code: 0, stdout: prints, stderr: '' });
+  expect(await runProgram(`${addressed}${closing}`, { files: { 'ca.pem': ca } })).toEqual({
+    code: 0,
+    stdout: prints,
+    stderr: '',
+  });
 });
 
 let made: Certificates | undefined;

@@ -1,16 +1,13 @@
 // What docs/coming-from shows, runs: each program as it stands there, in a process of its own, against a broker of ours;
 // and those of stompjs a second time with one import changed.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createBroker } from '@stompbox/broker';
-import { build } from 'esbuild';
 import { describe, expect, test } from 'vitest';
+import { type Output, ROOT, runProgram } from './programs.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const docs = join(root, 'docs/coming-from');
+const docs = join(ROOT, 'docs/coming-from');
 const COMPATIBLE = '@stompbox/client/stompjs';
 
 interface Chapter {
@@ -75,14 +72,8 @@ function chaptersOf(page: string): Chapter[] {
     .filter(({ ours, theirs }) => ours !== '' || theirs !== '');
 }
 
-interface Ran {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs a program as its reader would, but for the addresses in it; `underRxStomp` puts our entry where rx-stomp has stompjs. */
-async function run(program: string, { underRxStomp = false } = {}): Promise<Ran> {
+async function run(program: string, { underRxStomp = false } = {}): Promise<Output> {
   await using broker = await createBroker({ listen: ['tcp://127.0.0.1:0', 'ws://127.0.0.1:0'] });
   const [tcp = '', ws = ''] = broker.urls;
   const { port } = new URL(tcp);
@@ -90,51 +81,14 @@ async function run(program: string, { underRxStomp = false } = {}): Promise<Ran>
     .replaceAll('ws://localhost:15674/ws', ws)
     .replaceAll('localhost:61613', `127.0.0.1:${port}`)
     .replaceAll(/host: 'localhost', port: 61613/g, `host: '127.0.0.1', port: ${port}`);
-  const folder = mkdtempSync(join(root, 'node_modules/.coming-from-')); // so that packages are found
-  try {
-    const file = join(folder, 'program.mjs');
-    // Node 20 has no WebSocket, which stompjs asks its users to provide.
-    writeFileSync(file, `import { WebSocket } from 'ws';\nglobalThis.WebSocket ??= WebSocket;\n${addressed}`);
-    await build({
-      entryPoints: [file],
-      outfile: file,
-      allowOverwrite: true,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      target: 'node20', // `await using` is younger
-      plugins: [
-        {
-          name: 'the sources of ours, the packages of others',
-          setup(build) {
-            build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
-              if (underRxStomp && path === '@stomp/rx-stomp') return undefined; // bundled, with what it imports
-              const own = underRxStomp && path === '@stomp/stompjs' ? COMPATIBLE : path;
-              const [, name, door = 'index'] = /^@stompbox\/([a-z]+)(?:\/([a-z-]+))?$/.exec(own) ?? [];
-              if (name !== undefined) return { path: join(root, 'packages', name, `src/${door}.ts`) };
-              return kind === 'entry-point' ? undefined : { path, external: true };
-            });
-          },
-        },
-      ],
-    });
-    if (underRxStomp) expect(readFileSync(file, 'utf8')).not.toMatch(/from ['"]@stomp/);
-    return await output(spawn(process.execPath, [file], { timeout: 20_000, cwd: dirname(file) }));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-function output(child: ChildProcess): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const out = { stdout: '', stderr: '' };
-    child.stdout?.on('data', (text) => {
-      out.stdout += text;
-    });
-    child.stderr?.on('data', (text) => {
-      out.stderr += text;
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, ...out }));
-  });
+  return await runProgram(
+    addressed,
+    underRxStomp
+      ? {
+          bundled: ['@stomp/rx-stomp'],
+          instead: { '@stomp/stompjs': COMPATIBLE },
+          inspect: (text) => expect(text).not.toMatch(/from ['"]@stomp\//),
+        }
+      : {},
+  );
 }

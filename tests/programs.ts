@@ -1,7 +1,7 @@
 // Programs of the documentation: run as their reader would run them, from the sources, in a process of their own.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -14,8 +14,19 @@ export interface Output {
   readonly stderr: string;
 }
 
-/** `files` stand in the program's folder, by name. */
-export async function runProgram(program: string, files: Readonly<Record<string, string>> = {}): Promise<Output> {
+export interface ProgramOptions {
+  /** Stand in the program's folder, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Packages of others that are bundled with what they import, instead of being left to Node. */
+  readonly bundled?: readonly string[];
+  /** What is imported instead of a package, in the bundled ones too. */
+  readonly instead?: Readonly<Record<string, string>>;
+  /** Sees what will run. */
+  readonly inspect?: (text: string) => void;
+}
+
+export async function runProgram(program: string, options: ProgramOptions = {}): Promise<Output> {
+  const { files = {}, bundled = [], instead = {}, inspect } = options;
   const folder = mkdtempSync(join(ROOT, 'node_modules/.program-')); // so that packages are found
   try {
     for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
@@ -35,7 +46,9 @@ export async function runProgram(program: string, files: Readonly<Record<string,
           name: 'the sources of ours, the packages of others',
           setup(build) {
             build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
-              const [, name, door = 'index'] = /^@stompbox\/([a-z]+)(?:\/([a-z-]+))?$/.exec(path) ?? [];
+              if (bundled.includes(path)) return undefined;
+              const wanted = instead[path] ?? path;
+              const [, name, door = 'index'] = /^@stompbox\/([a-z]+)(?:\/([a-z-]+))?$/.exec(wanted) ?? [];
               if (name !== undefined) return { path: join(ROOT, 'packages', name, `src/${door}.ts`) };
               return kind === 'entry-point' ? undefined : { path, external: true };
             });
@@ -43,6 +56,7 @@ export async function runProgram(program: string, files: Readonly<Record<string,
         },
       ],
     });
+    inspect?.(readFileSync(file, 'utf8'));
     return await runFile(file);
   } finally {
     rmSync(folder, { recursive: true });
