@@ -90,7 +90,7 @@ const OWN_OPTIONS = {
   probeMs: {
     default: 30_000 as number,
     check: number(0) as Check,
-    say: 'Where the broker agrees to no heart-beats, ask it this often whether it lives; 0 never asks (P20).',
+    say: 'Where the broker agrees to no heart-beats, ask it this often whether it lives, or write a line end where it gives no answers; 0 never does (P20).',
   },
   quarantineMs: {
     default: 1_000 as number,

@@ -251,6 +251,11 @@ export class Connection implements AsyncIterable<Frame>, AsyncDisposable {
     await this.sendFrame(frame('ABORT', { transaction }));
   }
 
+  /** @internal Traffic that nobody answers, where no heart-beats were agreed (P20). */
+  beat(): void {
+    this.#line.beat();
+  }
+
   /**
    * Sends a frame as it is. Resolves and rejects as `send` does with `confirm` as given (false unless given). What it causes
    * is read with `receive()`: messages of a SUBSCRIBE sent this way, and RECEIPTs the frame itself asked for.

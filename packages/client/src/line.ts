@@ -40,6 +40,7 @@ const GRACE_MS = 1000;
 /** While a RECEIPT is awaited, so many times more may wait for readers. */
 const AWAITED_SHARE = 16;
 const NOTHING = new Uint8Array(0);
+const BEAT = Uint8Array.of(10);
 
 /** What brings a frame. */
 type FrameEvent = Extract<ClientEvent, { readonly frame: Frame }>;
@@ -284,6 +285,14 @@ export class Line {
     this.hooks.show('frameSending', nack);
     this.#writer.flush();
     this.hooks.show('frameSent', nack);
+  }
+
+  /** Writes a line end, which may stand between any two frames. */
+  beat(): void {
+    if (this.#reason !== undefined || this.#streams.underWay || this.#session.state !== 'connected') return;
+    this.#writer.flush();
+    this.#channel.write(BEAT);
+    this.hooks.tell('heartBeat', 'sent');
   }
 
   #pause(full: boolean): void {

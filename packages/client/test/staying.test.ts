@@ -351,6 +351,16 @@ describe('close', () => {
 });
 
 describe('quiet connections', () => {
+  test('to a broker that answers nothing carry a line end now and then, for the proxies between (P20)', async () => {
+    const { client, clock, enter } = stage({ probeMs: 30_000, profile: 'spring' }, { peer: { receipts: false } });
+    void client.connect();
+    const { peer } = await enter();
+    await clock.advance(90_000);
+    expect(peer.beats).toBe(3);
+    expect(commands(peer)).toEqual(['CONNECT']);
+    expect(client.state).toBe('connected');
+  });
+
   test('are asked whether they live where no heart-beats were agreed (P5, P20)', async () => {
     const { client, clock, enter } = stage({ probeMs: 30_000 }, { peer: { receipts: false } });
     void client.connect();
