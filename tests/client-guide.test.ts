@@ -33,14 +33,15 @@ test('every block of docs/client.md is a program, what it prints, how to install
 test.for(programs)('$title: its program runs, says what it should, and ends by itself', async ({ code, prints }) => {
   const { ca, server } = certificates();
   await using broker = await createBroker({
-    listen: ['tcp://127.0.0.1:0', 'stomp+ssl://127.0.0.1:0'],
+    listen: ['tcp://127.0.0.1:0', 'stomp+ssl://127.0.0.1:0', 'ws://127.0.0.1:0/stomp'],
     tls: server,
   });
-  const [plain = 0, secure = 0] = broker.urls.map((url) => new URL(url).port);
+  const [plain = 0, secure = 0, web = 0] = broker.urls.map((url) => new URL(url).port);
   const whole = /\bclient = /.test(code) ? code : code.includes('client.') ? PRELUDE + code : code;
   const addressed = whole
     .replaceAll('localhost:61613', `127.0.0.1:${plain}`)
-    .replaceAll('localhost:61614', `localhost:${secure}`);
+    .replaceAll('localhost:61614', `localhost:${secure}`)
+    .replaceAll('localhost:15674', `127.0.0.1:${web}`);
   const closing = /\bclient = /.test(whole) ? '\nawait client.close();\n' : '';
   expect(await runProgram(`${addressed}${closing}`, { files: { 'ca.pem': ca } })).toEqual({
     code: 0,

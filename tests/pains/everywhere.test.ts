@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createBroker } from '@stompbox/broker';
 import { Client, type ClientOptions, type Message } from '@stompbox/client';
-import { type Channel, memoryPair } from '@stompbox/transport';
+import { type Channel, type Endpoint, memoryPair } from '@stompbox/transport';
+import { dial } from '@stompbox/transport/dial';
 import { ManualClock, settled } from 'testkit';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
@@ -65,6 +66,35 @@ describe('one client', () => {
       expect(await asked).toEqual(['session=1', 'Bearer t']);
       await client.close({ drain: false });
       await connecting;
+    } finally {
+      server.close();
+    }
+  });
+
+  test('takes a fresh ticket into the query of its URL for each attempt, headers or none (P3, P27)', async () => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    const asked: unknown[] = [];
+    let done = (): void => {};
+    const twice = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    server.on('connection', (socket, request) => {
+      socket.close(); // before CONNECTED, so it comes again
+      if (asked.push(request.url) === 2) done();
+    });
+    try {
+      await new Promise((resolve) => server.once('listening', resolve));
+      const { port } = server.address() as { port: number };
+      let tickets = 0;
+      const client = new Client(`ws://127.0.0.1:${port}/stomp`, {
+        dial: async (endpoint, options) => dial({ ...endpoint, query: `ticket=${++tickets}` } as Endpoint, options),
+        reconnect: { initialMs: 1 },
+      });
+      const connecting = failure(client.connect());
+      await twice;
+      await client.close({ drain: false });
+      await connecting;
+      expect(asked.slice(0, 2)).toEqual(['/stomp?ticket=1', '/stomp?ticket=2']);
     } finally {
       server.close();
     }
