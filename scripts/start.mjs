@@ -6,17 +6,8 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensure, Failure, root } from './ensure.mjs';
 
-// One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. The second must not cut short what the
-// first began; one that comes later, from a user who does not want to wait, must.
-const ECHO_MS = 1_000;
-let interruptedAt;
-
 try {
   ensure();
-  process.on('SIGINT', () => {
-    interruptedAt ??= Date.now();
-    if (Date.now() - interruptedAt > ECHO_MS) process.exit(130);
-  });
   const main = join(root, 'packages/cli/dist/main.js');
   process.argv = [process.execPath, main, 'demo', ...process.argv.slice(2)];
   await import(pathToFileURL(main));

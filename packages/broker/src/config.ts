@@ -9,7 +9,18 @@ import { dirname, resolve } from 'node:path';
 import { quote } from '@stompbox/protocol';
 import { parseEndpoint } from '@stompbox/transport';
 import type { ListenOptions } from '@stompbox/transport/node';
-import { isAlias, isCollection, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
+import {
+  Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml';
 import { type Authenticate, isOpenDoor, VERBS, type Verb } from './access.ts';
 import { FileError, type Problem, reasonOf } from './file-error.ts';
 import { nearest } from './nearest.ts';
@@ -31,19 +42,33 @@ export interface LoadedConfiguration {
 
 const MAX_BYTES = 1024 * 1024;
 
+/** A value as it would stand in the file. */
+export type GivenValue = string | number | boolean | readonly string[];
+
+export interface ReadConfigOptions {
+  /** Hears sentences about what works and should not be so; the broker's log is told of them, too. */
+  readonly onWarning?: (sentence: string) => void;
+  /** Settings by their names (`tls.cert`), which win over the file; paths in them are relative to the working directory. */
+  readonly settings?: Readonly<Record<string, GivenValue>>;
+}
+
+const NO_FILE = 'the settings';
+
 /**
- * Reads a configuration file and the files it names. Rejects with FileError: everything that is wrong, with its line.
- * `onWarning` hears sentences about what works and should not be so; the broker's log is told of them, too.
+ * Reads a configuration file and the files it names; without a path, only the settings given, and the defaults. Rejects with
+ * FileError: everything that is wrong, with its line.
  */
 export async function readConfig(
-  path: string,
-  options: { readonly onWarning?: (sentence: string) => void } = {},
+  file: string | undefined,
+  options: ReadConfigOptions = {},
 ): Promise<LoadedConfiguration> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const path = file ?? NO_FILE;
+  const read = file === undefined ? Promise.resolve('') : readFile(file, 'utf8');
+  const text = await read.catch((cause: unknown) => {
     const sentence = `the configuration cannot be read: ${reasonOf(cause)}`;
     throw new FileError(path, [{ line: undefined, sentence }], { cause });
   });
-  const { configuration, lineOf } = parse(text, path);
+  const { configuration, lineOf } = parse(text, path, options.settings);
   const at = (name: string) => (cause: unknown) => {
     if (cause instanceof FileError && cause.path !== path) throw cause; // of the users; it says where
     throw new FileError(path, [{ line: lineOf(name), sentence: `${name}: ${reasonOf(cause)}` }], { cause });
@@ -123,8 +148,8 @@ interface Parsed {
   lineOf(name: string): number | undefined;
 }
 
-function parse(text: string, path: string): Parsed {
-  const reader = new Reader(text, path);
+function parse(text: string, path: string, given: Readonly<Record<string, GivenValue>> = {}): Parsed {
+  const reader = new Reader(text, path, given);
   const configuration = reader.read();
   return { configuration, lineOf: (name) => reader.lineOf(name) };
 }
@@ -138,19 +163,28 @@ class Reader {
   readonly #counter = new LineCounter();
   readonly #problems: Problem[] = [];
   readonly #values = new Map<string, unknown>();
-  readonly #lines = new Map<string, number>();
+  readonly #lines = new Map<string, number | undefined>();
+  readonly #given: Readonly<Record<string, GivenValue>>;
+  #isGiven = false; // what is read now stands in no file
 
-  constructor(text: string, path: string) {
+  constructor(text: string, path: string, given: Readonly<Record<string, GivenValue>>) {
     this.#text = text;
     this.#path = path;
+    this.#given = given;
   }
 
   lineOf(name: string): number | undefined {
-    return this.#lines.get(name) ?? this.#lines.get(name.replace(/\..*/s, ''));
+    if (this.#lines.has(name)) return this.#lines.get(name);
+    return this.#lines.get(name.replace(/\..*/s, ''));
   }
 
   read(): Configuration {
     this.#readFile();
+    this.#isGiven = true;
+    for (const [name, value] of Object.entries(this.#given)) {
+      this.#readSetting(name, new Document(value).contents, undefined);
+    }
+    this.#isGiven = false;
     this.#checkTogether();
     if (this.#problems.length > 0) {
       const inOrder = [...this.#problems].sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
@@ -199,13 +233,13 @@ class Reader {
     });
   }
 
-  #readSection(section: Section, node: Node | null, line: number): void {
+  #readSection(section: Section, node: Node | null, line: number | undefined): void {
     this.#lines.set(section.name, line);
     if (node === null || (isScalar(node) && node.value === null)) return;
     this.#readKeys(node, section.name, (key, value, at) => this.#readSetting(`${section.name}.${key}`, value, at));
   }
 
-  #readSetting(name: string, node: Node | null, line: number): void {
+  #readSetting(name: string, node: Node | null, line: number | undefined): void {
     const setting = SECTIONS.flatMap(({ settings }) => settings).find((one) => one.name === name);
     if (setting === undefined) {
       this.#problem(line, `there is no ${quote(name)}${suggestion(name)}`);
@@ -220,7 +254,7 @@ class Reader {
     }
   }
 
-  #readKeys(node: Node, what: string, each: (key: string, value: Node | null, line: number) => void): void {
+  #readKeys(node: Node, what: string, each: (key: string, value: Node | null, line: number | undefined) => void): void {
     if (!isMap(node)) {
       this.#problem(this.#lineIn(node), `${what} takes keys with values, \`key: value\``);
       return;
@@ -358,14 +392,15 @@ class Reader {
   }
 
   #absolute(path: string): string {
-    return resolve(dirname(this.#path), path);
+    return this.#isGiven ? resolve(path) : resolve(dirname(this.#path), path);
   }
 
   #lineAt(offset: number): number {
     return this.#counter.linePos(offset).line;
   }
 
-  #lineIn(node: Node): number {
+  #lineIn(node: Node): number | undefined {
+    if (this.#isGiven) return undefined;
     return this.#lineAt(node.range?.[0] ?? 0);
   }
 

@@ -15,7 +15,14 @@ export {
   type Leftover,
 } from './broker.ts';
 // The configuration file -> what createBroker takes.
-export { type Configuration, type LoadedConfiguration, parseConfig, readConfig } from './config.ts';
+export {
+  type Configuration,
+  type GivenValue,
+  type LoadedConfiguration,
+  parseConfig,
+  type ReadConfigOptions,
+  readConfig,
+} from './config.ts';
 export type { WhenFull } from './engine/embedded/options.ts';
 // Where messages live: bring your own.
 export {

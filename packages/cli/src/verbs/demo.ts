@@ -4,9 +4,14 @@
 import { type Broker, createBroker } from '@stompbox/broker';
 import { type Connection, connect } from '@stompbox/client';
 import { TransportError } from '@stompbox/transport';
-import type { Terminal } from './terminal.ts';
+import type { Command } from 'commander';
+import { EXIT, SystemFailure } from '../exit-codes.ts';
+import { examples, type House } from '../house.ts';
+import type { Terminal } from '../terminal.ts';
+import { fired } from '../time.ts';
+import { whole } from '../values.ts';
 
-export interface DemoOptions {
+interface DemoOptions {
   /** TCP port; 0 takes a free one. */
   readonly port: number;
   /** WebSocket port; 0 takes a free one. */
@@ -15,8 +20,20 @@ export interface DemoOptions {
 
 const DEADLINE = { timeoutMs: 5_000 };
 
-/** Runs until `interrupted`; answers the exit code: 0, or 1 where it could not start or something went otherwise than told. */
-export async function demo(options: DemoOptions, out: Terminal, interrupted: Promise<void>): Promise<number> {
+export function demo(program: Command, house: House): void {
+  const port = whole(0, 65_535);
+  const command = program
+    .command('demo')
+    .description('a broker in memory on this machine, and a small workload against it')
+    .option('-p, --port <port>', 'TCP port of the broker; 0 takes a free one', port, 61_613)
+    .option('-w, --ws-port <port>', 'WebSocket port of the broker; 0 takes a free one', port, 61_680)
+    .action(house.run<DemoOptions>((_, flags) => show(flags, house)));
+  examples(command, [['stompbox demo --port 0 --ws-port 0', 'on free ports']]);
+}
+
+/** Runs until interrupted, which is how it is meant to end. */
+async function show(options: DemoOptions, house: House): Promise<number> {
+  const { out, world } = house;
   let broker: Broker;
   try {
     broker = await createBroker({
@@ -24,11 +41,9 @@ export async function demo(options: DemoOptions, out: Terminal, interrupted: Pro
     });
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
-    out.complain(`${out.bad('cannot start:')} ${error.message}.`);
-    if (error.code === 'address-in-use') {
-      out.complain('Choose other ports: npm start -- --port 61700 --ws-port 61701 (0 takes a free one).');
-    }
-    return 1;
+    const others = 'Choose other ports: npm start -- --port 61700 --ws-port 61701 (0 takes a free one).';
+    const hint = error.code === 'address-in-use' ? ` ${others}` : '';
+    throw new SystemFailure(`cannot start: ${error.message}.${hint}`, { cause: error });
   }
   const [tcp = '', ws = ''] = broker.urls;
   out.say(out.bold('A STOMP broker in memory, for this machine only'));
@@ -39,16 +54,16 @@ export async function demo(options: DemoOptions, out: Terminal, interrupted: Pro
   try {
     await workload(tcp, out);
   } catch (error) {
-    out.complain(`${out.bad('the workload failed:')} ${error instanceof Error ? error.message : String(error)}`);
+    out.warn(`the workload failed: ${error instanceof Error ? error.message : String(error)}`);
     await broker.close();
-    return 1;
+    return EXIT.refused;
   }
   howToConnect(tcp, out);
-  await interrupted;
+  await fired(world.interrupted);
   const { connections } = broker.stats();
   out.say(`\nStopping${connections === 0 ? '' : `: ${connections} connected; each is told, then closed`}.`);
   await broker.close();
-  return 0;
+  return EXIT.done;
 }
 
 async function workload(url: string, out: Terminal): Promise<void> {
