@@ -29,7 +29,8 @@ const CLOSING_MS = 300;
 export class Ask {
   readonly site: Site;
   readonly #name: string;
-  readonly #lines: Line[] = [];
+  readonly #endings: (() => void)[] = [];
+  #isOver = false;
   readonly #used: Set<string>;
   #queues = 0;
 
@@ -69,7 +70,7 @@ export class Ask {
   /** A connection that has said nothing yet. */
   async line(): Promise<Line> {
     const line = await Line.open(this.site.url, this.site.line);
-    this.#lines.push(line);
+    this.also(() => line.drop());
     return line;
   }
 
@@ -82,9 +83,16 @@ export class Ask {
     return line;
   }
 
+  /** Something else to end with the check. */
+  also(end: () => void): void {
+    if (this.#isOver) end();
+    else this.#endings.push(end);
+  }
+
   /** Ends all connections of the check. */
   close(): void {
-    for (const line of this.#lines) line.drop();
+    this.#isOver = true;
+    for (const end of this.#endings) end();
   }
 }
 

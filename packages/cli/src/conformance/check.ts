@@ -2,7 +2,7 @@
 
 import type { Version } from '@stompbox/protocol';
 import type { Ask } from './ask.ts';
-import type { RuleId } from './rules.ts';
+import type { RuleId } from './rule.ts';
 
 export interface Check {
   /** The rules that it decides; the first one names its destinations. */

@@ -10,6 +10,9 @@ import { HEADERS } from './checks/headers.ts';
 import { HEART_BEATS } from './checks/heart-beats.ts';
 import { SUBSCRIPTIONS } from './checks/subscriptions.ts';
 import { RECEIPTS, TRANSACTIONS } from './checks/transactions.ts';
+import { WEBSOCKET } from './checks/websocket.ts';
+import { HOSTILE_INPUT } from './hostile/input.ts';
+import { HOSTILE_STATE } from './hostile/state.ts';
 
 // The slow ones first, so that the others run beside them.
 export const CHECKS: readonly Check[] = [
@@ -23,4 +26,7 @@ export const CHECKS: readonly Check[] = [
   ...ACKS,
   ...TRANSACTIONS,
   ...RECEIPTS,
+  ...WEBSOCKET,
+  ...HOSTILE_INPUT,
+  ...HOSTILE_STATE,
 ];

@@ -2,7 +2,7 @@
 // acquaintances. An entry names the ways in which the broker does it: departing in another way is a failure.
 
 import type { ProfileName } from '@stompbox/client';
-import type { RuleId } from './rules.ts';
+import type { RuleId } from './rule.ts';
 import type { Way } from './verdict.ts';
 
 export interface Known {

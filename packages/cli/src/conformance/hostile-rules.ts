@@ -1,5 +1,7 @@
 // Section 8 of the matrix: what malformed and hostile input must come to.
 
+import type { RuleRow } from './rule.ts';
+
 const CLIENT = 'a row for clients';
 const CLI = 'a row for this program';
 const INSIDE = 'it shows only inside the broker';
@@ -7,7 +9,7 @@ const POLICY = 'it depends on what the broker was configured to allow';
 const COSTLY = 'it would take the broker, or this machine, too much';
 const SLOW = 'it would take a minute or more of waiting';
 
-export const HOSTILE_RULES = [
+export const HOSTILE_RULES: readonly RuleRow[] = [
   ['M-01', 'an unknown command'],
   ['M-02', 'a command in lower case'],
   ['M-03', 'a command with something behind it'],
@@ -154,4 +156,4 @@ export const HOSTILE_RULES = [
   ['M-162', 'signals', CLI],
   ['M-163', 'a passcode on the command line', CLI],
   ['M-164', 'a bad line in a batch file', CLI],
-] as const satisfies readonly (readonly [string, string, string?])[];
+];

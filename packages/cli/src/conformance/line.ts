@@ -45,6 +45,7 @@ export class Line {
   #last: Heard | undefined; // nothing comes after it
   #raw = '';
   #beats = 0;
+  #stalled = false;
 
   private constructor(channel: Channel, patienceMs: number) {
     this.#channel = channel;
@@ -99,7 +100,7 @@ export class Line {
   /** What comes next. After `closed` and `unreadable` the same for ever. */
   async next(withinMs: number = this.#patienceMs): Promise<Heard> {
     const first = this.#heard.shift();
-    if (this.#heard.length < FRAMES_AHEAD / 2) this.#channel.resume();
+    if (!this.#stalled && this.#heard.length < FRAMES_AHEAD / 2) this.#channel.resume();
     if (first !== undefined || this.#last !== undefined) return first ?? this.#last ?? SILENCE;
     return await new Promise((resolve) => {
       const timer = setTimeout(() => {
@@ -112,6 +113,12 @@ export class Line {
         resolve(heard);
       };
     });
+  }
+
+  /** Reads no more, so that the broker has to wait with what it writes. */
+  stall(): void {
+    this.#stalled = true;
+    this.#channel.pause();
   }
 
   /** No more is said (TCP: FIN; WebSocket: close). */

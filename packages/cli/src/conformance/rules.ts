@@ -2,6 +2,7 @@
 // about it where that is so. Section 8 is in hostile-rules.ts.
 
 import { HOSTILE_RULES } from './hostile-rules.ts';
+import type { RuleId, RuleRow } from './rule.ts';
 
 export interface Rule {
   readonly id: RuleId;
@@ -10,15 +11,13 @@ export interface Rule {
   readonly beyond: string | undefined;
 }
 
-export type RuleId = (typeof SECTIONS_1_TO_5)[number][0] | (typeof HOSTILE_RULES)[number][0];
-
 const CLIENT = 'a rule for clients';
 const WRITER = 'a rule for the library that writes; no broker can be made to break it';
 const INSIDE = 'it shows only inside the broker';
 const CLOCK = 'it would take a broker that can be made to stop half way';
 const TEXT = 'a remark on the text of the specification; there is nothing to do';
 
-const SECTIONS_1_TO_5 = [
+const SECTIONS_1_TO_5: readonly RuleRow[] = [
   ['C-01', 'a frame is a command, headers or none, a blank line, a body or none, and NUL'],
   ['C-02', 'in 1.1 a CR is data like any other'],
   ['C-03', 'in 1.2 CR LF ends a line, also mixed with LF'],
@@ -214,11 +213,7 @@ const SECTIONS_1_TO_5 = [
   ['W-15', 'paths and ports of other brokers', 'it tells where brokers listen; the URL was given'],
   ['W-16', 'SockJS is no WebSocket', 'SockJS is not part of this'],
   ['W-17', 'WebSocket over HTTP/2 changes nothing', 'HTTP/1.1 is all that is spoken here'],
-] as const satisfies readonly (readonly [string, string, string?])[];
-
-function rule([id, says, beyond]: readonly [id: RuleId, says: string, beyond?: string]): Rule {
-  return { id, says, beyond };
-}
+];
 
 /** Every rule, in the order of the matrix. */
-export const RULES: readonly Rule[] = [...SECTIONS_1_TO_5.map(rule), ...HOSTILE_RULES.map(rule)];
+export const RULES: readonly Rule[] = [...SECTIONS_1_TO_5, ...HOSTILE_RULES].map(([id, says, beyond]) => ({ id, says, beyond }));

@@ -9,7 +9,8 @@ import type { Check } from './check.ts';
 import { CHECKS } from './checks.ts';
 import { DOCUMENTED } from './documented.ts';
 import { meet, type Target } from './meet.ts';
-import { RULES, type Rule, type RuleId } from './rules.ts';
+import type { RuleId } from './rule.ts';
+import { RULES, type Rule } from './rules.ts';
 import { sweep } from './sweep.ts';
 import { Departure, NotAsked } from './verdict.ts';
 
@@ -169,7 +170,8 @@ const WORST_FIRST: readonly Outcome[] = ['fail', 'differs', 'pass', 'untested'];
 
 function row(rule: Rule, findings: Map<Check, Finding[]>, over: 'tcp' | 'websocket', hostile: boolean): ReportRow {
   const { id, says } = rule;
-  const mine = [...findings].filter(([check]) => check.ids.includes(id)).flatMap(([, found]) => found);
+  const applies = over === 'websocket' || !isOfWebSocket(id);
+  const mine = applies ? [...findings].filter(([check]) => check.ids.includes(id)).flatMap(([, found]) => found) : [];
   const outcome = WORST_FIRST.find((one) => mine.some((finding) => finding.outcome === one));
   if (outcome === undefined) {
     return { id, says, outcome: 'untested', detail: whyNot(rule, over, hostile), versions: [], durationMs: 0 };
@@ -199,11 +201,15 @@ function told(findings: readonly Finding[], isPart: boolean): string | undefined
 
 function whyNot({ id, beyond }: Rule, over: 'tcp' | 'websocket', hostile: boolean): string {
   if (beyond !== undefined) return beyond;
+  if (over === 'tcp' && isOfWebSocket(id)) return 'the URL is no WebSocket';
   const checks = CHECKS.filter((check) => check.ids.includes(id));
-  if (checks.every((check) => (check.over ?? over) !== over)) {
-    return over === 'tcp' ? 'the URL is no WebSocket' : 'it is about TCP, and the URL is a WebSocket';
-  }
+  if (checks.every((check) => (check.over ?? over) !== over)) return 'it is about TCP, and the URL is a WebSocket';
   return hostile ? 'the run took too long' : 'a hostile input: --hostile asks it';
+}
+
+/** Sections 5 and 8.5; their checks may ask other rules besides. */
+function isOfWebSocket(id: RuleId): boolean {
+  return id.startsWith('W-') || /^M-1[01]\d$/.test(id);
 }
 
 function score(rows: readonly ReportRow[]): Record<Outcome, number> {
