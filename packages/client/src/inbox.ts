@@ -69,6 +69,9 @@ export class Gauge {
   }
 }
 
+/** Taken ones that are worth moving the others for. */
+const MANY = 1024;
+
 interface Reader<Item> {
   /** Undefined: the end, in order. */
   give(item: Item | undefined): void;
@@ -82,7 +85,8 @@ export class Inbox<Item> {
   readonly #gauge: Gauge;
   readonly #clock: Clock;
   readonly #given: ((item: Item) => void) | undefined;
-  readonly #items: Item[] = [];
+  readonly #items: (Item | undefined)[] = [];
+  #first = 0; // of #items that is not taken: shift() would move the others each time
   readonly #readers = new Set<Reader<Item>>();
   #end: { readonly error: Error | undefined } | undefined;
 
@@ -101,7 +105,7 @@ export class Inbox<Item> {
   }
 
   get length(): number {
-    return this.#items.length;
+    return this.#items.length - this.#first;
   }
   /** Somebody waits, so nothing does. */
   get hasReaders(): boolean {
@@ -124,8 +128,16 @@ export class Inbox<Item> {
 
   /** The next item if one is here. */
   take(): Item | undefined {
-    const item = this.#items.shift();
-    if (item !== undefined) this.#gauge.remove(1, this.#size(item));
+    const item = this.#items[this.#first];
+    if (item === undefined) return undefined;
+    this.#items[this.#first++] = undefined;
+    if (this.#first === this.#items.length) {
+      this.#items.length = this.#first = 0;
+    } else if (this.#first >= MANY && this.#first * 2 >= this.#items.length) {
+      this.#items.splice(0, this.#first);
+      this.#first = 0;
+    }
+    this.#gauge.remove(1, this.#size(item));
     return item;
   }
 

@@ -22,6 +22,23 @@ export interface SettleOptions extends WaitOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
+const UTF8 = 'utf-8';
+const strict = new TextDecoder(UTF8, { fatal: true, ignoreBOM: true });
+
+function charsetOf(type: string | undefined): string {
+  if (type === undefined || !type.includes(';')) return UTF8;
+  return /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(type)?.[1] ?? UTF8;
+}
+
+function decoderFor(charset: string, replaces: boolean): TextDecoder {
+  if (charset === UTF8 && !replaces) return strict;
+  try {
+    return new TextDecoder(charset, { fatal: !replaces, ignoreBOM: true });
+  } catch (cause) {
+    throw new UsageError('bad-body', `the charset ${quote(charset)} is not known here; read bytes instead`, { cause });
+  }
+}
+
 /** What a message needs of the connection it came on. */
 export interface Settler {
   settle(owed: OwedMessage, outcome: 'ACK' | 'NACK', options: SettleOptions): Promise<void>;
@@ -126,15 +143,8 @@ export class Message<T = unknown> {
    */
   text(options: { readonly invalid?: 'throw' | 'replace' | undefined } = {}): string {
     const { bytes } = this;
-    const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(this.contentType ?? '')?.[1] ?? 'utf-8';
-    let decoder: TextDecoder;
-    try {
-      decoder = new TextDecoder(charset, { fatal: options.invalid !== 'replace', ignoreBOM: true });
-    } catch (cause) {
-      throw new UsageError('bad-body', `the charset ${quote(charset)} is not known here; read bytes instead`, {
-        cause,
-      });
-    }
+    const charset = charsetOf(this.contentType);
+    const decoder = decoderFor(charset, options.invalid === 'replace');
     try {
       return decoder.decode(bytes);
     } catch (cause) {

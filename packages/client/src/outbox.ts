@@ -19,6 +19,7 @@ import { computed, type SendOptions } from './send.ts';
 import { onAbort } from './signal.ts';
 import { isConfirmed } from './speaker.ts';
 import type { Status } from './status.ts';
+import { TAKEN } from './writer.ts';
 
 /** What a send says about its way through the outbox. */
 export interface OutboxSendOptions extends Omit<SendOptions, 'transaction'>, PortableSend {
@@ -103,18 +104,44 @@ export interface Outlet {
   send(destination: To, body: Body, options: OutboxSendOptions, attempt: Attempt): Promise<void>;
 }
 
-interface Entry {
+class Entry implements Attempt {
   readonly order: number;
-  readonly key: string;
   readonly destination: To;
-  readonly body: Body;
   readonly options: OutboxSendOptions;
   readonly bytes: number;
   readonly since: number;
-  attempt: number;
-  resolve?: (outcome: Promise<void>) => void;
-  reject?: (error: unknown) => void;
-  stopSignal?: (() => void) | undefined;
+  body: Body;
+  attempt = 1;
+  waitedMs = 0;
+  resolve: ((outcome: Promise<void>) => void) | undefined = undefined;
+  reject: ((error: unknown) => void) | undefined = undefined;
+  stopSignal: (() => void) | undefined = undefined;
+  readonly #outbox: string;
+  #key: string | undefined;
+
+  constructor(
+    order: number,
+    destination: To,
+    body: Body,
+    options: OutboxSendOptions,
+    since: number,
+    outbox: string,
+    key: string | undefined,
+  ) {
+    this.order = order;
+    this.destination = destination;
+    this.body = body;
+    this.options = options;
+    this.bytes = sizeOf(body, options);
+    this.since = since;
+    this.#outbox = outbox;
+    this.#key = key;
+  }
+
+  get key(): string {
+    this.#key ??= `${this.#outbox}-${this.order}`;
+    return this.#key;
+  }
 }
 
 interface Flush {
@@ -232,16 +259,7 @@ export class Outbox {
   // ----------------------------------------------------------------------------------------------------------- one send
 
   #entry(order: number, destination: To, body: Body, options: OutboxSendOptions, key?: string): Entry {
-    return {
-      order,
-      key: key ?? `${this.#name}-${order}`,
-      destination,
-      body,
-      options,
-      bytes: sizeOf(body, options),
-      since: this.#clock.now(),
-      attempt: 1,
-    };
+    return new Entry(order, destination, body, options, this.#clock.now(), this.#name, key);
   }
 
   #admit(entry: Entry): Promise<void> {
@@ -252,13 +270,17 @@ export class Outbox {
   }
 
   #write(outlet: Outlet, entry: Entry): Promise<void> {
-    const { destination, body, options, key, attempt } = entry;
-    const waitedMs = entry.resolve === undefined ? 0 : this.#clock.now() - entry.since;
+    const { destination, body, options } = entry;
+    if (entry.resolve !== undefined) entry.waitedMs = this.#clock.now() - entry.since;
     let sent: Promise<void>;
     try {
-      sent = outlet.send(destination, body, options, { waitedMs, attempt, key });
+      sent = outlet.send(destination, body, options, entry);
     } catch (error) {
       sent = Promise.reject(error);
+    }
+    if (sent === TAKEN) {
+      this.#done(entry);
+      return TAKEN;
     }
     return sent.then(
       () => this.#done(entry),
@@ -291,8 +313,8 @@ export class Outbox {
   }
 
   /** In the place of its call, which is the end for a new one. */
-  #wait(called: Entry): Promise<void> {
-    const entry = called.body instanceof Uint8Array ? { ...called, body: called.body.slice() } : called;
+  #wait(entry: Entry): Promise<void> {
+    if (entry.body instanceof Uint8Array) entry.body = entry.body.slice();
     let at = this.#waiting.length;
     while (at > 0 && (this.#waiting[at - 1]?.order ?? 0) > entry.order) at--;
     this.#waiting.splice(at, 0, entry);
@@ -406,7 +428,7 @@ export class Outbox {
 
 // Written when it is called, so that what its caller does to it later changes nothing.
 function isJson(body: Body): boolean {
-  return body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array) && !isSource(body);
+  return typeof body !== 'string' && body !== undefined && !(body instanceof Uint8Array) && !isSource(body);
 }
 
 function sizeOf(body: Body, { contentLength = 0 }: OutboxSendOptions): number {
@@ -415,7 +437,7 @@ function sizeOf(body: Body, { contentLength = 0 }: OutboxSendOptions): number {
 
 // Fire and forget: a lost connection is no news to one who does not listen.
 function quiet(outcome: Promise<void>, options: OutboxSendOptions): Promise<void> {
-  if (!isConfirmed(options)) {
+  if (outcome !== TAKEN && !isConfirmed(options)) {
     outcome.catch((error: unknown) => {
       if (!(error instanceof ConnectionLost || error instanceof OutboxError)) throw error;
     });

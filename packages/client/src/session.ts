@@ -14,19 +14,6 @@ import {
 import type { SendOptions } from './send.ts';
 import type { Transaction, TransactionSendOptions } from './transaction.ts';
 
-const PORTABLE: readonly (keyof PortableSend)[] = [
-  'persistent',
-  'expiresInMs',
-  'deliverAfterMs',
-  'priority',
-  'group',
-  'correlationId',
-  'replyTo',
-  'type',
-  'deduplicationId',
-  'as',
-];
-
 /** Options of a send that goes out on a session. */
 export type SessionSendOptions = SendOptions & PortableSend & Pick<OutboxSendOptions, 'onUnknown'>;
 
@@ -64,11 +51,16 @@ export class Session implements Outlet {
     }
     const as = options.as ?? (isOctets(body) ? 'bytes' : 'text'); // P8: a JMS consumer gets a TextMessage of what is text here
     const words = this.#words(options, attempt);
+    const { contentType, contentLength, transaction, timeoutMs, signal } = options;
     return this.connection.send(destination, body, {
-      ...options,
-      ...(answers ? {} : { confirm: false }),
-      ...(this.profile.omitsContentLength(as) ? { announceLength: 'whenNeeded' } : {}),
-      headers: { ...words, ...headers, ...options.headers },
+      contentType,
+      contentLength,
+      transaction,
+      timeoutMs,
+      signal,
+      confirm: answers ? options.confirm : false,
+      announceLength: this.profile.omitsContentLength(as) ? 'whenNeeded' : options.announceLength,
+      headers: options.headers === undefined && isEmpty(headers) ? words : { ...words, ...headers, ...options.headers },
     });
   }
 
@@ -98,7 +90,7 @@ export class Session implements Outlet {
     const { profile } = this;
     const resends = options.onUnknown === undefined ? this.#resends : options.onUnknown === 'resend';
     const named = resends && attempt !== undefined && profile.supports('deduplicationId');
-    if (!named && PORTABLE.every((option) => options[option] === undefined)) return this.#plain;
+    if (!named && isPlain(options)) return this.#plain;
     const { expiresInMs } = options;
     const left = expiresInMs === undefined ? undefined : expiresInMs - Math.round(attempt?.waitedMs ?? 0);
     if (left !== undefined && left <= 0 && attempt !== undefined && attempt.waitedMs > 0) {
@@ -113,6 +105,27 @@ export class Session implements Outlet {
       Date.now(),
     );
   }
+}
+
+/** It has no portable option. Written out: this is asked of every send. */
+function isPlain(options: PortableSend): boolean {
+  return (
+    options.persistent === undefined &&
+    options.expiresInMs === undefined &&
+    options.deliverAfterMs === undefined &&
+    options.priority === undefined &&
+    options.group === undefined &&
+    options.correlationId === undefined &&
+    options.replyTo === undefined &&
+    options.type === undefined &&
+    options.deduplicationId === undefined &&
+    options.as === undefined
+  );
+}
+
+function isEmpty(headers: HeaderRecord): boolean {
+  for (const _ in headers) return false;
+  return true;
 }
 
 function isOctets(body: Body): boolean {

@@ -161,8 +161,8 @@ export class Speaker {
 }
 
 /** Whether a SEND asks for a receipt: by default outside of a transaction. */
-export function isConfirmed({ confirm, transaction }: SendOptions): boolean {
-  return confirm ?? transaction === undefined;
+export function isConfirmed(options: SendOptions): boolean {
+  return options.confirm ?? options.transaction === undefined;
 }
 
 function confirmedByCommit(): UsageError {

@@ -46,6 +46,8 @@ export interface UnsubscribeOptions extends WaitOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
+const NO_OPTIONS: WaitOptions = {};
+
 export type Handler<T = unknown> = (message: Message<T>) => unknown;
 
 /** What a subscription needs of its connection. */
@@ -138,7 +140,10 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
    */
   [Symbol.asyncIterator](): AsyncIterator<Message<T>, undefined, undefined> {
     return {
-      next: () => this.#next({}).then(asResult),
+      next: () => {
+        const message = this.#handler === undefined ? this.take() : undefined;
+        return message === undefined ? this.#next(NO_OPTIONS).then(asResult) : Promise.resolve(asResult(message));
+      },
       return: () => {
         this.unsubscribe({ confirm: false }).catch(() => {}); // a connection that is gone says so elsewhere
         this.#inbox.end(undefined, true);

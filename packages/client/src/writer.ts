@@ -1,7 +1,11 @@
 // What the session wrote -> the channel.
 //
-//   session.send(…) ─► soon() ─┬─ bytes: once, when this turn is over ─► channel.write
+//   session.send(…) ─► soon() ─┬─ bytes: when this turn is over ─► channel.write
 //                              └─ framed: at once, one frame a write (W-05)
+//
+// Who awaits one send before the next says each in a microtask of its own. The first goes out by itself, those that follow
+// it go together: a write is a system call, which costs more than all else about a frame. None waits longer than for the
+// microtasks there are.
 //
 // When the channel says enough, `ready()` becomes a promise that producers wait for;
 // whoever does not wait only makes the channel's buffer longer.
@@ -10,17 +14,24 @@ import type { ClientSession } from '@stompbox/protocol';
 import type { Channel } from '@stompbox/transport';
 import type { Clock } from './clock.ts';
 
-/** Do not wait for the end of the turn with more than this. Bytes. */
-const ENOUGH = 64 * 1024;
+/** Do not wait for more with more than this; what an encoder has room for, less the frame that made it enough. Bytes. */
+const ENOUGH = 48 * 1024;
 
-const DONE: Promise<void> = Promise.resolve();
+/** Microtasks without a word before it counts as silence: promises around a send may well be nested as deep. */
+const SILENCE = 8;
+
+/** What `ready()` answers while the channel takes more: the frame is on its way, and there is nothing to wait for. */
+export const TAKEN: Promise<void> = Promise.resolve();
 
 export class Writer {
   readonly #session: ClientSession;
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #framed: boolean;
-  #scheduled = false;
+  #listening = false;
+  #isFirst = false;
+  #said = 0; // bytes that waited a microtask ago
+  #silence = 0; // microtasks
   #full = false;
   #drained: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } | undefined;
 
@@ -35,24 +46,43 @@ export class Writer {
   soon(): void {
     if (this.#framed || this.#session.pending >= ENOUGH) {
       this.flush();
-    } else if (!this.#scheduled) {
-      this.#scheduled = true;
-      queueMicrotask(this.flush);
+    } else if (!this.#listening) {
+      this.#listening = this.#isFirst = true;
+      queueMicrotask(this.#listen);
     }
   }
 
-  readonly flush = (): void => {
-    this.#scheduled = false;
+  readonly #listen = (): void => {
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      this.#said = this.#silence = 0;
+      this.flush();
+    }
+    const { pending } = this.#session;
+    if (pending === this.#said) this.#silence++;
+    else this.#silence = 0;
+    this.#said = pending;
+    if (this.#silence < SILENCE) {
+      queueMicrotask(this.#listen);
+      return;
+    }
+    this.#listening = false;
+    this.flush();
+  };
+
+  flush(): void {
     if (this.#session.pending === 0) return;
     const now = this.#clock.now();
-    for (const bytes of this.#framed ? [this.#session.take(now)] : this.#session.takeAll(now)) {
-      if (!this.#channel.write(bytes)) this.#full = true;
+    if (this.#framed) {
+      if (!this.#channel.write(this.#session.take(now))) this.#full = true;
+      return;
     }
-  };
+    for (const bytes of this.#session.takeAll(now)) if (!this.#channel.write(bytes)) this.#full = true;
+  }
 
   /** Resolved while the channel takes more; otherwise resolves when it does again, and rejects with the end of the connection. */
   ready(): Promise<void> {
-    if (!this.#full) return DONE;
+    if (!this.#full) return TAKEN;
     this.#drained ??= deferred();
     return this.#drained.promise;
   }

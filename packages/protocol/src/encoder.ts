@@ -77,33 +77,45 @@ export class Encoder {
   /** Everything written since the last time, in one piece; the caller owns it. */
   take(): Uint8Array {
     if (this.#parts.length > 0) return join(this.takeAll());
-    const length = this.#length;
+    const from = this.#partStart;
+    const length = this.#length - from;
     if (length === 0) return EMPTY;
-    this.#length = 0;
-    if (length < WORTH_COPYING) {
-      const copy = copyOf(this.#buffer, length);
-      if (this.#buffer.length > WORTH_HOLDING && length * 8 < this.#buffer.length) {
-        this.#buffer = EMPTY; // ten thousand connections had better not keep what they needed once
-        this.#room = this.#first;
-      }
-      return copy;
+    if (length >= WORTH_COPYING) return this.#cut();
+    const copy = copyOf(from === 0 ? this.#buffer : this.#buffer.subarray(from), length);
+    this.#length = from;
+    if (this.#buffer.length > WORTH_HOLDING && length * 8 < this.#buffer.length) {
+      this.#buffer = EMPTY; // ten thousand connections had better not keep what they needed once
+      this.#length = this.#partStart = 0;
+      this.#room = this.#first;
     }
-    const taken = this.#buffer.subarray(0, length);
-    this.#buffer = EMPTY;
-    this.#room = SCRATCH;
-    return taken;
+    return copy;
   }
 
   /** The same in as many pieces as it has. Large ones are the very bytes that were given: do not change them. */
   takeAll(): Uint8Array[] {
-    if (this.#parts.length === 0) return this.#length === 0 ? [] : [this.take()];
+    if (this.#parts.length === 0) return this.length === 0 ? [] : [this.take()];
     const parts = this.#parts;
-    if (this.#length > this.#partStart) parts.push(this.#buffer.subarray(this.#partStart, this.#length));
+    if (this.#length > this.#partStart) parts.push(this.#cut());
+    else this.#letGo();
     this.#parts = [];
-    this.#buffer = EMPTY;
-    this.#room = SCRATCH;
-    this.#length = this.#partStart = this.#partBytes = 0;
+    this.#partBytes = 0;
     return parts;
+  }
+
+  // What is in #buffer and in no part, as a part of it.
+  #cut(): Uint8Array {
+    const part = this.#buffer.subarray(this.#partStart, this.#length);
+    this.#partStart = this.#length;
+    this.#letGo();
+    return part;
+  }
+
+  // All of #buffer is handed out; what is behind it is still ours, where that is much.
+  #letGo(): void {
+    this.#room = SCRATCH;
+    if (this.#length * 2 <= this.#buffer.length) return;
+    this.#buffer = EMPTY;
+    this.#length = this.#partStart = 0;
   }
 
   /** A whole frame; `contentLength` as in the options. Throws UsageError and writes nothing where this version cannot say it. */
@@ -227,7 +239,10 @@ export class Encoder {
     this.byte(LF);
     const handshake = isHandshake(command);
     let announced = length === undefined;
-    for (const [name, value] of headers) {
+    const flat = headers.flat();
+    for (let i = 0; i < flat.length; i += 2) {
+      const name = flat[i] as string;
+      const value = flat[i + 1] as string;
       if (name === 'content-length') {
         // The real one, where the caller wanted it to stand (C-57); 0 on a frame that has no body (C-53).
         if (!announced) this.header(name, String(length));

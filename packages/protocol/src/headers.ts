@@ -61,17 +61,8 @@ export class Headers implements Iterable<[name: string, value: string]> {
   static from(init: Headers | HeaderPairs | Readonly<Record<string, unknown>>): Headers {
     if (init instanceof Headers) return init;
     const flat: string[] = [];
-    const pairs: Iterable<readonly [string, unknown]> = isIterable(init) ? init : Object.entries(init);
-    for (const [name, value] of pairs) {
-      if (typeof name !== 'string' || name === '') throw new UsageError('bad-header', 'a header name may not be empty');
-      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-        throw new UsageError(
-          'bad-header',
-          `header ${quote(name)} is ${value === null ? 'null' : typeof value}, not text`,
-        );
-      }
-      flat.push(name, String(value));
-    }
+    if (isIterable(init)) for (const pair of init) put(flat, pair[0], pair[1]);
+    else for (const name of Object.keys(init)) put(flat, name, init[name]);
     return new Headers(flat, undefined);
   }
 
@@ -139,6 +130,11 @@ export class Headers implements Iterable<[name: string, value: string]> {
     return [...this];
   }
 
+  /** @internal name, value, name, value, …: the lines in order, for who writes them. */
+  flat(): readonly string[] {
+    return this.#texts();
+  }
+
   /** @internal The wire lines, where they may be copied into a STOMP 1.2 frame as they are. */
   canonicalWire(): Wire | undefined {
     return this.#wire?.traits.canonical ? this.#wire : undefined;
@@ -176,6 +172,16 @@ export class Headers implements Iterable<[name: string, value: string]> {
     }
     this.#flat = flat;
     return flat;
+  }
+}
+
+function put(flat: string[], name: string, value: unknown): void {
+  if (typeof name !== 'string' || name === '') throw new UsageError('bad-header', 'a header name may not be empty');
+  if (typeof value === 'string') flat.push(name, value);
+  else if (typeof value === 'number' || typeof value === 'boolean') flat.push(name, String(value));
+  else {
+    const kind = value === null ? 'null' : typeof value;
+    throw new UsageError('bad-header', `header ${quote(name)} is ${kind}, not text`);
   }
 }
 
