@@ -112,10 +112,9 @@ test.each([
   for (let id = 1; id <= 9; id++) await store.commit({ append: [message(id)] });
   await store.close();
   const bytes = readFileSync(join(dir, 'data.mdb'));
-  const [even, odd] = [bytes.readBigUInt64LE(152), bytes.readBigUInt64LE(PAGE + 152)];
-  const newer = even > odd ? even : odd;
-  const isEvenChanged = by > 0n === even < odd;
-  bytes.writeBigUInt64LE(newer + by, (isEvenChanged ? 0 : PAGE) + 152);
+  const newer = bytes.readBigUInt64LE(152) > bytes.readBigUInt64LE(PAGE + 152) ? 0 : PAGE;
+  const changed = by > 0n ? PAGE - newer : newer;
+  bytes.writeBigUInt64LE(bytes.readBigUInt64LE(newer + 152) + by, changed + 152);
   const damaged = join(parent, 'damaged');
   mkdirSync(damaged);
   writeFileSync(join(damaged, 'data.mdb'), bytes);
