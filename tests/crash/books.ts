@@ -47,7 +47,7 @@ const DEAD = '/queue/dlq.';
 export class Books {
   readonly problems: string[] = [];
   life = 0;
-  /** The broker is closing in order: what it takes back from one consumer may go to the next one. */
+  /** The broker is closing in order: what still comes is refused. */
   stopping = false;
   readonly #sent = new Map<string, Sent>();
   readonly #deals: Deal[] = [];
@@ -147,7 +147,7 @@ export class Books {
       this.duplicates++;
       if (!message.redelivered) this.problem(`${id} comes again, and is not marked redelivered (seen in ${seen})`);
     } else if (!isDead) {
-      if (message.redelivered && sent.life === this.life && !this.stopping)
+      if (message.redelivered && sent.life === this.life)
         this.problem(`${id} comes for the first time, and is marked redelivered`);
       const stream = `${reader} ${sent.producer} ${sent.queue}`;
       const before = this.#orders.get(stream) ?? 0;

@@ -294,6 +294,8 @@ class EmbeddedBroker implements Broker, PeerOwner, DoorkeeperOwner, ManageOwner 
       expire();
     });
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+    // All at once, and then one by one: what comes back from one is not for those who are to leave next.
+    for (const peer of peers) peer.hush();
     await Promise.all(peers.map((peer) => peer.stop('the broker is shutting down')));
     this.#doorkeeper.close();
     this.#logins.close();

@@ -71,6 +71,7 @@ export class Consumers {
   #unsettled = 0;
   #choked = false; // too much waits for the client
   #sated = false; // it owes as many settlements as it may
+  #hushed = false; // the broker stops
 
   constructor(owner: ConsumersOwner, peer: ConsumersPeer, session: ServerSession<Delivery>) {
     this.#owner = owner;
@@ -137,6 +138,12 @@ export class Consumers {
   start(consumer: Consumer, feed: Feed): void {
     consumer.ready = feed;
     if (consumer.open) this.#ask(consumer);
+  }
+
+  /** Nothing more is delivered to any. What was delivered is owed as before. */
+  hush(): void {
+    this.#hushed = true;
+    for (const { ready } of this.#all.values()) ready?.close();
   }
 
   /** Ends one. What it owed is nobody's debt, and the caller's to give back. */
@@ -224,7 +231,8 @@ export class Consumers {
 
   // Asks the engine for more, as far as the client's window and the room for output allow (M-90, M-91).
   #ask(consumer: Consumer): void {
-    if (this.#choked || consumer.ready === undefined || consumer.asked >= CREDIT || consumer.window === 0) return;
+    if (this.#hushed || this.#choked || consumer.ready === undefined) return;
+    if (consumer.asked >= CREDIT || consumer.window === 0) return;
     const { maxOutputBytes, maxUnsettled } = this.#owner.limits;
     if (this.#peer.unread > maxOutputBytes) {
       this.#choked = true;

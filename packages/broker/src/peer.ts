@@ -399,6 +399,11 @@ export class Peer implements ConsumersPeer, AnswersPeer, OutletPeer, WorkPeer, S
     return !this.#ended && this.#router.temporary.has(queue);
   }
 
+  /** Nothing more is delivered; otherwise all goes on. */
+  hush(): void {
+    this.#consumers.hush();
+  }
+
   /** No more input; what was asked for is answered, then ERROR, then the close. Settles when the channel has closed. */
   stop(message: string): Promise<void> {
     this.#fail(new Refusal('closing', message), undefined, 1001);

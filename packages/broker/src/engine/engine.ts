@@ -107,7 +107,10 @@ export interface SubscriptionRequest {
 export interface Feed {
   /** Allows `n` more deliveries; they may come before this returns. */
   request(n: number): void;
-  /** Ends it: nothing more is delivered. What was delivered waits for its settlement: `return` it. May be called twice. */
+  /**
+   * Ends it: nothing more is delivered. What was delivered waits for its settlement: `return` it, and at once: then whoever
+   * has the next turn gets it before what comes behind. May be called twice.
+   */
   close(): void;
 }
 

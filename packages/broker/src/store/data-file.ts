@@ -93,8 +93,9 @@ class Inspection {
   }
 
   /**
-   * Transactions take turns with the two first pages; the newer counts. A wrong bit in it must not let the older one count,
-   * which would be whole, and one transaction short.
+   * Transactions take turns with the two first pages; the newer counts. A wrong bit in either must not let the older one
+   * count, which would be whole, and one transaction short: 157 beside 158 is one bit from 159. But every transaction writes
+   * the root of the trees anew, and that says which one it was.
    */
   #newerMeta(): Buffer {
     const first = this.#bytes(0, 512);
@@ -121,6 +122,10 @@ class Inspection {
       this.#transaction = transaction;
       for (const { root } of [treeAt(meta, 48, FREE), treeAt(meta, 96, 'the trees')])
         if (root !== NO_ROOT) this.#page(Number(root));
+      const { root } = treeAt(meta, 96, 'the trees');
+      const written = root === NO_ROOT ? transaction : this.#page(Number(root)).readBigUInt64LE(8);
+      if (written !== transaction)
+        this.#fail(`a first page is of transaction ${transaction}, and its trees of ${written}`);
     }
     // Free pages at the end may never have been written. Those in use are looked for one by one.
     if (this.#lastPage > 1024 * (16 + this.#size / this.#pageSize)) this.#cut(this.#lastPage);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { memoryPair } from '@stompbox/transport';
 import { ManualClock, MemoryClient } from 'testkit';
 import { describe, onTestFinished } from 'vitest';
-import { type Broker, type BrokerOptions, createBroker } from '../../src/index.ts';
+import { type Broker, type BrokerOptions, createBroker, type Leftover } from '../../src/index.ts';
 
 /** When the tests begin, in milliseconds since 1970. */
 export const START = 1_700_000_000_000;
@@ -17,6 +17,8 @@ export interface Site {
   broker: Broker;
   time(): number;
   client(headers?: Readonly<Record<string, string>>): Promise<MemoryClient>;
+  /** Orderly. */
+  stop(): Promise<Leftover>;
   /** Orderly: closed, and opened again. */
   restart(): Promise<void>;
   /** As after `kill -9`: goes on with the files as they were a moment ago. */
@@ -46,13 +48,13 @@ async function siteOf(options: BrokerOptions, durable: boolean): Promise<Site> {
   const open = (): Promise<Broker> =>
     createBroker({ clock, onFault: (error) => faults.push(error), ...options, ...(root && { data: dir() }) });
   const brokers: Broker[] = [await open()];
-  const close = async (broker: Broker): Promise<void> => {
+  const close = async (broker: Broker): Promise<Leftover> => {
     let isClosed = false;
-    const closing = broker.close().then(() => {
+    const closing = broker.close().finally(() => {
       isClosed = true;
     });
     while (!isClosed) await manual.advance(0);
-    await closing;
+    return closing;
   };
   onTestFinished(async () => {
     for (const broker of brokers) await close(broker);
@@ -70,6 +72,7 @@ async function siteOf(options: BrokerOptions, durable: boolean): Promise<Site> {
       await client.connect(headers);
       return client;
     },
+    stop: () => close(site.broker),
     async restart() {
       await close(site.broker);
       site.broker = await open();

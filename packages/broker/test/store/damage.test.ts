@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { lmdbStore } from '../../src/store/lmdb.ts';
 import type { MessageKey, Store } from '../../src/store/store.ts';
 import { changeAt } from './history.ts';
@@ -100,6 +100,25 @@ test('a store that was cut short says so and is left as it is', async ({ onTestF
     message: expect.stringMatching(/data\.mdb is damaged \(it is cut short.*restore it from a backup/),
   });
   expect(readFileSync(file).length).toBe(3 * PAGE);
+});
+
+test.each([
+  ['the older of the first two pages that would pass for the newer', 1n],
+  ['the newer that would pass for one before the older', -2n],
+])('%s is found: nothing that was kept goes back by a transaction', async (_, by) => {
+  const parent = folder(onTestFinished);
+  const dir = join(parent, 'whole');
+  const store = await lmdbStore({ dir });
+  for (let id = 1; id <= 9; id++) await store.commit({ append: [message(id)] });
+  await store.close();
+  const bytes = readFileSync(join(dir, 'data.mdb'));
+  const newer = bytes.readBigUInt64LE(152) > bytes.readBigUInt64LE(PAGE + 152) ? 0 : PAGE;
+  const changed = by > 0n ? PAGE - newer : newer;
+  bytes.writeBigUInt64LE(bytes.readBigUInt64LE(newer + 152) + by, changed + 152);
+  const damaged = join(parent, 'damaged');
+  mkdirSync(damaged);
+  writeFileSync(join(damaged, 'data.mdb'), bytes);
+  await expect(lmdbStore({ dir: damaged })).rejects.toMatchObject({ code: 'damaged' });
 });
 
 test('a file that is something else is refused', async ({ onTestFinished }) => {

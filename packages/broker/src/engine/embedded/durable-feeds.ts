@@ -68,9 +68,12 @@ export class DurableFeeds {
       feed.close();
       throw error;
     }
+    let isOpen = true;
     return {
       request: (n) => feed.request(n),
       close: () => {
+        if (!isOpen) return; // it may be somebody else's by now
+        isOpen = false;
         kept.connected = false;
         feed.close();
       },

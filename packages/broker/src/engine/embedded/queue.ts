@@ -203,7 +203,8 @@ export class Queue implements Origin, Walker, Counter {
   close(consumer: Consumer): void {
     if (!this.#consumers.close(consumer)) return;
     if (this.#consumers.size === 0) this.#gauge.release();
-    this.#dispatch(); // what only it could have had may be anybody's now
+    // What only it could have had may be anybody's now: behind what whoever closes gives back in the same breath (promise 4).
+    if (this.#consumers.areReady) queueMicrotask(() => this.#dispatch());
     this.#reclaim();
   }
 
