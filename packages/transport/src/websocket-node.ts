@@ -4,6 +4,8 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { nextTick } from 'node:process';
 import { connect } from 'node:tls';
 import { type ClientOptions, type RawData, WebSocket } from 'ws';
 import { type AttemptOptions, attempt } from './attempt.ts';
@@ -15,6 +17,7 @@ import type { TcpOptions } from './tcp.ts';
 import { checkPeer, clientSecurity } from './tls-options.ts';
 import { type BinaryMode, SUBPROTOCOLS, type WebSocketDialOptions, webSocketUrl } from './websocket.ts';
 import { type MessageListener, type MessageSocket, webSocketChannel } from './websocket-channel.ts';
+import { ClientFrames } from './websocket-frames.ts';
 
 /** How long a peer may take to answer our close frame. Milliseconds. */
 export const CLOSE_TIMEOUT_MS = 5_000;
@@ -68,9 +71,11 @@ export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebS
       return () => {};
     }
     let subprotocol: string | undefined;
+    let wire: Socket | undefined;
     let stopReading = (): void => {};
     const onUpgrade = (response: IncomingMessage): void => {
       response.socket.setKeepAlive((options.keepAliveMs ?? 60_000) > 0, options.keepAliveMs ?? 60_000);
+      if (!('Bun' in globalThis)) wire = response.socket; // its own `ws` has none that could be written on
       subprotocol = response.headers['sec-websocket-protocol'];
       // A server that picks none is fine (W-02); `ws` would refuse it, so it is shown what it wants to see.
       if (subprotocol === undefined && offered[0] !== undefined)
@@ -95,7 +100,9 @@ export function dialNodeWebSocket(endpoint: WebSocketEndpoint, options: NodeWebS
       }
       forget();
       const agreed = subprotocol === undefined ? {} : { subprotocol };
-      const adapter = new NodeSocket(socket, options.binary ?? 'auto', what);
+      const adapter = new NodeSocket(socket, options.binary ?? 'auto', what, {
+        wire: socket.extensions === '' ? wire : undefined,
+      });
       const peer = { transport: 'websocket', remote: what, ...agreed } as const;
       done(webSocketChannel(adapter, peer, { ...options, dialled: true }));
     };
@@ -170,6 +177,16 @@ export interface Pings {
   readonly timeoutMs: number;
 }
 
+interface NodeSocketOptions {
+  /** A server's. */
+  readonly pings?: Pings | undefined;
+  /** What `ws` writes on, where a client may write whole messages on it as well: no extension was agreed on. */
+  readonly wire?: Socket | undefined;
+}
+
+/** Messages of more bytes than this do not wait for the end of the turn. */
+const ENOUGH = 48 * 1024;
+
 /** Speaks `ws` to a WebSocketChannel. */
 export class NodeSocket implements MessageSocket {
   readonly canPause: boolean = true;
@@ -178,6 +195,9 @@ export class NodeSocket implements MessageSocket {
   #isFirst = true;
   readonly #remote: string;
   readonly #pings: Pings | undefined;
+  readonly #wire: Socket | undefined;
+  readonly #frames = new ClientFrames(); // for #wire, where there is one
+  #scheduled = false;
   #listener: MessageListener | undefined;
   #error: TransportError | undefined;
   #ownCode: number | undefined; // of the close frame `ws` sent because of #error
@@ -186,15 +206,16 @@ export class NodeSocket implements MessageSocket {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asked = false;
 
-  constructor(socket: WebSocket, binary: BinaryMode, remote: string, pings?: Pings) {
+  constructor(socket: WebSocket, binary: BinaryMode, remote: string, { pings, wire }: NodeSocketOptions) {
     this.#socket = socket;
     this.#binary = binary;
     this.#remote = remote;
     this.#pings = pings;
+    this.#wire = wire;
   }
 
   get buffered(): number {
-    return this.#socket.bufferedAmount;
+    return this.#socket.bufferedAmount + this.#frames.length;
   }
 
   listen(listener: MessageListener): void {
@@ -210,9 +231,26 @@ export class NodeSocket implements MessageSocket {
   send(bytes: Uint8Array): boolean {
     const text = this.#binary !== 'always' && isUtf8(bytes);
     if (!text && this.#binary === 'never') return false;
-    this.#socket.send(bytes, text ? TEXT : BINARY, this.#onTaken);
+    if (this.#wire === undefined) {
+      this.#socket.send(bytes, text ? TEXT : BINARY, this.#onTaken);
+      return true;
+    }
+    this.#frames.add(bytes, text);
+    if (this.#frames.length >= ENOUGH) this.#flush();
+    else if (!this.#scheduled) {
+      this.#scheduled = true;
+      nextTick(this.#flush);
+    }
     return true;
   }
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    if (this.#frames.length === 0) return;
+    const bytes = this.#frames.take();
+    // After a close frame nothing may follow (RFC 6455, 5.5.1).
+    if (this.#socket.readyState === WebSocket.OPEN) this.#wire?.write(bytes, this.#onTaken);
+  };
 
   whenBelow(mark: number, tell: () => void): void {
     this.#mark = mark;
@@ -229,11 +267,13 @@ export class NodeSocket implements MessageSocket {
   }
 
   close(code: number, reason: string): number {
+    this.#flush();
     this.#socket.close(code, reason);
     return code;
   }
 
   terminate(code?: number, reason?: string): void {
+    this.#flush();
     // The close frame is a courtesy: it goes out if the network takes it at once.
     if (code !== undefined && this.#socket.readyState === WebSocket.OPEN) this.#socket.close(code, reason);
     this.#socket.terminate();
@@ -251,7 +291,7 @@ export class NodeSocket implements MessageSocket {
 
   // `ws` calls back from a later tick, also when the socket is gone.
   readonly #onTaken = (): void => {
-    if (!this.#tell || this.#socket.bufferedAmount >= this.#mark) return;
+    if (!this.#tell || this.buffered >= this.#mark) return;
     const tell = this.#tell;
     this.#tell = undefined;
     tell();

@@ -109,7 +109,7 @@ export function attachWebSocket(
     else request.headers['sec-websocket-protocol'] = subprotocol;
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const peer = peerOf(request, subprotocol);
-      accept(webSocketChannel(new NodeSocket(webSocket, binary, peer.remote, pings), peer, {}));
+      accept(webSocketChannel(new NodeSocket(webSocket, binary, peer.remote, { pings }), peer, {}));
     });
   };
   server.on('upgrade', onUpgrade);
