@@ -56,37 +56,47 @@ export interface Line {
   /** Counted from 1. */
   readonly number: number;
   readonly bytes: Uint8Array;
+  /** Where it ends in the source, its end included: in octets from the beginning. */
+  readonly end: number;
+  /** False for a last one without its end. */
+  readonly whole: boolean;
 }
 
 /** Lines without their ends, LF or CR LF; the last one needs none. */
-export async function* lines(source: Source, signal: AbortSignal): AsyncGenerator<Line, void, undefined> {
+export async function* lines(
+  source: Source,
+  signal: AbortSignal,
+  maxBytes: number = MAX_LINE_BYTES,
+): AsyncGenerator<Line, void, undefined> {
   let number = 0;
+  let end = 0;
   let rest: Uint8Array[] = [];
   let size = 0;
-  const line = (last: Uint8Array): Line => {
-    const whole = rest.length === 0 ? last : Buffer.concat([...rest, last]);
+  const line = (last: Uint8Array, whole: boolean): Line => {
+    const bytes = rest.length === 0 ? last : Buffer.concat([...rest, last]);
     rest = [];
     size = 0;
     number++;
-    return { number, bytes: whole.at(-1) === 0x0d ? whole.subarray(0, -1) : whole };
+    end += bytes.length + (whole ? 1 : 0);
+    return { number, bytes: bytes.at(-1) === 0x0d ? bytes.subarray(0, -1) : bytes, end, whole };
   };
   for await (const chunk of chunks(source, signal)) {
     let from = 0;
     for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, from)) {
-      yield line(chunk.subarray(from, at));
+      yield line(chunk.subarray(from, at), true);
       from = at + 1;
     }
     if (from === chunk.length) continue;
     rest.push(chunk.subarray(from));
     size += chunk.length - from;
-    if (size > MAX_LINE_BYTES) throw new WrongUsage(`line ${number + 1} is longer than ${MAX_LINE_BYTES} bytes`);
+    if (size > maxBytes) throw new WrongUsage(`line ${number + 1} is longer than ${maxBytes} bytes`);
   }
-  if (rest.length > 0) yield line(new Uint8Array(0));
+  if (rest.length > 0) yield line(new Uint8Array(0), false);
 }
 
-/** A file as a source of chunks. Rejects with SystemFailure where it cannot be opened. */
-export async function openFile(path: string): Promise<Source> {
-  const stream = createReadStream(path);
+/** A file as a source of chunks, from an octet on. Rejects with SystemFailure where it cannot be opened. */
+export async function openFile(path: string, start: number = 0): Promise<Source> {
+  const stream = createReadStream(path, { start });
   await new Promise<void>((resolve, reject) => {
     stream.once('open', () => resolve());
     stream.once('error', (cause) => reject(new SystemFailure(`${path} cannot be read: ${cause.message}`, { cause })));

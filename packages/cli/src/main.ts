@@ -12,5 +12,9 @@ process.exitCode = await run(process.argv.slice(2), {
   env: process.env,
   interrupted: interruption(process, (code) => process.exit(code), systemClock.now),
   clock: systemClock,
+  onExit: (run) => {
+    process.once('exit', run);
+    return () => void process.off('exit', run);
+  },
   onHangUp: (heard) => void process.on('SIGHUP', heard),
 });

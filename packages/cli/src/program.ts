@@ -4,16 +4,20 @@ import { Command, CommanderError } from 'commander';
 import { EXIT } from './exit-codes.ts';
 import { exitCodeHelp, House, type Verb } from './house.ts';
 import { broker } from './verbs/broker.ts';
+import { browse } from './verbs/browse.ts';
 import { demo } from './verbs/demo.ts';
 import { listen } from './verbs/listen.ts';
+import { move } from './verbs/move.ts';
 import { passwd } from './verbs/passwd.ts';
+import { request } from './verbs/request.ts';
+import { respond } from './verbs/respond.ts';
 import { send } from './verbs/send.ts';
 import type { World } from './world.ts';
 
 const VERSION = '0.1.0';
 
 /** In the order in which `--help` lists them. */
-const VERBS: readonly Verb[] = [broker, passwd, send, listen, demo];
+const VERBS: readonly Verb[] = [broker, passwd, send, listen, request, respond, browse, move, demo];
 
 /** The whole tree of commands, for running, for completion and for documentation. */
 export function program(house: House): Command {

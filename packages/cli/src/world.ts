@@ -23,6 +23,8 @@ export interface World {
   /** Fires at the first Ctrl-C or SIGTERM; the reason is Interrupted. The second ends the process, whatever is under way. */
   readonly interrupted: AbortSignal;
   readonly clock: Clock;
+  /** Calls once when the process ends, however it does; synchronously. Answers how to call it off. */
+  readonly onExit?: ((run: () => void) => () => void) | undefined;
   /** Calls at every SIGHUP, where there is such a signal. */
   readonly onHangUp?: ((heard: () => void) => void) | undefined;
   /** Opens channels instead of the client's own dialling: for tests. */
