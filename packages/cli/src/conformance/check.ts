@@ -16,7 +16,7 @@ export interface Check {
   /** How long it may take in all. Milliseconds, 15,000 unless given. */
   readonly withinMs?: number;
   /** Returns, perhaps with a sentence on what was seen, where the broker keeps the rule. */
-  run(ask: Ask, version: Version): Promise<string | undefined | void>;
+  run(ask: Ask, version: Version): Promise<string | undefined> | Promise<void>;
 }
 
 export const FROM_11: readonly Version[] = ['1.1', '1.2'];

@@ -96,6 +96,7 @@ async function hello(url: string, options: LineOptions, head: string): Promise<H
 }
 
 function refusalOf(answer: Heard): string {
-  if (answer.is === 'frame' && answer.frame.is('ERROR')) return `ERROR ${JSON.stringify(answer.frame.get('message') ?? '')}`;
+  if (answer.is === 'frame' && answer.frame.is('ERROR'))
+    return `ERROR ${JSON.stringify(answer.frame.get('message') ?? '')}`;
   return describe(answer);
 }

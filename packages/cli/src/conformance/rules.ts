@@ -216,4 +216,8 @@ const SECTIONS_1_TO_5: readonly RuleRow[] = [
 ];
 
 /** Every rule, in the order of the matrix. */
-export const RULES: readonly Rule[] = [...SECTIONS_1_TO_5, ...HOSTILE_RULES].map(([id, says, beyond]) => ({ id, says, beyond }));
+export const RULES: readonly Rule[] = [...SECTIONS_1_TO_5, ...HOSTILE_RULES].map(([id, says, beyond]) => ({
+  id,
+  says,
+  beyond,
+}));

@@ -1,10 +1,13 @@
 // What the checks left in their queues is taken out again.
 
-import type { Met } from './meet.ts';
 import { toRemove } from './ask.ts';
 import { Line } from './line.ts';
+import type { Met } from './meet.ts';
+
+type Outcome = 'emptied' | 'again' | 'failed';
 
 const AT_A_TIME = 50;
+const TRIES = 20;
 /** A queue of this length is none of ours. */
 const MESSAGES_AT_MOST = 100_000;
 
@@ -14,29 +17,32 @@ export async function sweep(met: Met, queues: ReadonlySet<string>): Promise<stri
   const left: string[] = [];
   for (let at = 0; at < all.length; at += AT_A_TIME) {
     const some = all.slice(at, at + AT_A_TIME);
-    if (!(await emptied(met, some))) left.push(...some);
+    // What cannot be read ends a connection, and is taken out all the same.
+    let outcome: Outcome = 'again';
+    for (let tries = 0; tries < TRIES && outcome === 'again'; tries++) outcome = await empty(met, some);
+    if (outcome !== 'emptied') left.push(...some);
   }
   return left;
 }
 
-async function emptied(met: Met, queues: readonly string[]): Promise<boolean> {
+async function empty(met: Met, queues: readonly string[]): Promise<Outcome> {
   const line = await Line.open(met.url, met.line).catch(() => undefined);
-  if (line === undefined) return false;
+  if (line === undefined) return 'failed';
   const { login, passcode, host, broker } = met;
   const who = `${login === undefined ? '' : `login:${login}\n`}${passcode === undefined ? '' : `passcode:${passcode}\n`}`;
   try {
     line.say(`CONNECT\naccept-version:1.2\nhost:${host}\n${who}\n\0`);
     const hello = await line.next();
-    if (hello.is !== 'frame' || !hello.frame.is('CONNECTED')) return false;
+    if (hello.is !== 'frame' || !hello.frame.is('CONNECTED')) return 'failed';
     for (const [id, queue] of queues.entries()) {
       line.say(`SUBSCRIBE\nid:${id}\ndestination:${queue}\n${toRemove(broker, queue)}\n\0`);
     }
     for (let messages = 0; messages < MESSAGES_AT_MOST; messages++) {
       const next = await line.next(500);
-      if (next.is === 'silence') return true;
-      if (next.is !== 'frame' || next.frame.is('ERROR')) return false;
+      if (next.is === 'silence') return 'emptied';
+      if (next.is !== 'frame' || next.frame.is('ERROR')) return 'again';
     }
-    return false;
+    return 'failed';
   } finally {
     line.drop();
   }

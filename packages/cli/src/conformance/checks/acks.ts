@@ -101,7 +101,10 @@ export const ACKS: readonly Check[] = [
           if (next.is === 'silence') throw new Departure('no-answer', 'neither RECEIPT nor ERROR came for the ACK');
           return;
         }
-        if (next.frame.get('receipt-id') === 'ack') throw new Departure('otherwise', 'a NACK covers one message only');
+        if (next.frame.get('receipt-id') !== 'ack') continue;
+        // RabbitMQ 3 confirms first and refuses then.
+        if ((await line.next(500)).is === 'silence') throw new Departure('otherwise', 'a NACK covers one message only');
+        return;
       }
     },
   },

@@ -32,7 +32,10 @@ export const ENDINGS: readonly Check[] = [
     async run(ask) {
       const line = await ask.session();
       const queue = ask.queue();
-      const sends = Array.from({ length: 50 }, (_, n) => `SEND\n${ask.to(queue)}persistent:true\nreceipt:${n}\n\n${n}\0`);
+      const sends = Array.from(
+        { length: 50 },
+        (_, n) => `SEND\n${ask.to(queue)}persistent:true\nreceipt:${n}\n\n${n}\0`,
+      );
       line.say(`${sends.join('')}DISCONNECT\nreceipt:bye\n\n\0`);
       let count = 0;
       for (let next = await line.next(); next.is !== 'closed'; next = await line.next()) {

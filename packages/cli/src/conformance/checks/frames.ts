@@ -163,7 +163,7 @@ export const FRAMES: readonly Check[] = [
       const line = await ask.session(version);
       const queue = ask.queue();
       const evil = `SEND\n${ask.to(queue)}receipt:evil\n\nevil\0`;
-      await refusal(ask, line, `SEND\n${ask.to(queue)}no colon\n\nx\0${evil}`);
+      await refusal(ask, line, `SEND\n${ask.to(queue)}content-length:2\n\nabcd\0${evil}`);
       const [first] = await leftIn(ask, queue);
       if (first !== 'last') throw new Departure('accepted', 'the frame behind the broken one was carried out');
     },

@@ -1,9 +1,9 @@
 // Section 2.1: connecting.
 
+import type { Frame } from '@stompbox/protocol';
 import { type Ask, type Bytes, heard, quiet, refusal, same, trip, works } from '../ask.ts';
 import { ALL, type Check, FROM_11 } from '../check.ts';
 import { Departure, instead, NotAsked } from '../verdict.ts';
-import type { Frame } from '@stompbox/protocol';
 
 /** What CONNECTED says to these header lines. */
 async function connected(ask: Ask, head: string, command = 'CONNECT'): Promise<Frame<'CONNECTED'>> {
@@ -125,7 +125,8 @@ export const HANDSHAKE: readonly Check[] = [
     async run(ask) {
       const server = (await connected(ask, 'accept-version:1.2\n')).get('server');
       if (server === undefined) return 'the broker does not say who it is, as it may';
-      if (!/^[^\s/]+(\/\S+)?( .*)?$/.test(server)) throw new Departure('otherwise', `server is ${JSON.stringify(server)}`);
+      if (!/^[^\s/]+(\/\S+)?( .*)?$/.test(server))
+        throw new Departure('otherwise', `server is ${JSON.stringify(server)}`);
       return undefined;
     },
   },

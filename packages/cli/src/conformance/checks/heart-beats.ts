@@ -20,7 +20,8 @@ async function offering(ask: Ask, offer: string, version = '1.2'): Promise<{ lin
 /** The period, where it is one we can wait for. */
 function waitable(ms: number): number {
   if (ms === 0) throw new NotAsked('the broker agreed to no heart-beats in this direction');
-  if (ms > LONGEST_MS) throw new NotAsked(`the broker wants ${ms} ms between heart-beats; that is too long to wait for`);
+  if (ms > LONGEST_MS)
+    throw new NotAsked(`the broker wants ${ms} ms between heart-beats; that is too long to wait for`);
   return ms;
 }
 

@@ -150,11 +150,7 @@ export const SUBSCRIPTIONS: readonly Check[] = [
     ids: ['S-06'],
     versions: ALL,
     async run(ask, version) {
-      const receipt = await confirmed(
-        await ask.session(version),
-        'r',
-        `SEND\n${ask.to(ask.queue())}receipt:r\n\nx\0`,
-      );
+      const receipt = await confirmed(await ask.session(version), 'r', `SEND\n${ask.to(ask.queue())}receipt:r\n\nx\0`);
       if (receipt.body.length > 0) throw new Departure('otherwise', 'RECEIPT has a body');
     },
   },

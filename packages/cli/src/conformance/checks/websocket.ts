@@ -23,7 +23,8 @@ async function session(ask: Ask): Promise<RawWebSocket> {
 async function next(ask: Ask, socket: RawWebSocket): Promise<WebSocketFrame | undefined> {
   for (;;) {
     const frame = await socket.next(ask.site.line.patienceMs);
-    const isNothing = frame && (frame.opcode > CLOSE || (frame.opcode !== CLOSE && /^\s*$/.test(frame.payload.toString())));
+    const isNothing =
+      frame && (frame.opcode > CLOSE || (frame.opcode !== CLOSE && /^\s*$/.test(frame.payload.toString())));
     if (!isNothing) return frame;
   }
 }

@@ -128,7 +128,8 @@ export const HOSTILE_INPUT: readonly Check[] = [
   {
     ids: ['M-19'],
     async run(ask) {
-      for (const head of ['f\roo:b', 'foo:a\r\r']) await refused(ask, '1.2', `SEND\n${ask.to(ask.queue())}${head}\n\nx\0`);
+      for (const head of ['f\roo:b', 'foo:a\r\r'])
+        await refused(ask, '1.2', `SEND\n${ask.to(ask.queue())}${head}\n\nx\0`);
       await refused(ask, '1.2', `SE\rND\n${ask.to(ask.queue())}\nx\0`);
     },
   },
@@ -235,7 +236,8 @@ export const HOSTILE_INPUT: readonly Check[] = [
       const body = `CONNECT\naccept-version:1.2\n${ask.hello}\n\0SEND\n${ask.to(queue)}\nevil\0`;
       line.say(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
       const next = await line.next();
-      if (next.is === 'frame' && next.frame.is('CONNECTED')) throw new Departure('accepted', 'the body was carried out');
+      if (next.is === 'frame' && next.frame.is('CONNECTED'))
+        throw new Departure('accepted', 'the body was carried out');
       if (next.is === 'silence') throw new Departure('no-answer', 'the connection is held open');
     },
   },

@@ -114,7 +114,8 @@ export const HOSTILE_STATE: readonly Check[] = [
       const producer = await ask.session();
       const body = 'x'.repeat(16 * 1024);
       for (let n = 0; n < 512; n++) {
-        if (!producer.say(`SEND\ndestination:${topic}\n\n${body}\0`)) await new Promise((resolve) => setTimeout(resolve, 5));
+        if (!producer.say(`SEND\ndestination:${topic}\n\n${body}\0`))
+          await new Promise((resolve) => setTimeout(resolve, 5));
       }
       // Whatever becomes of the two, the others are served.
       same('the body', (await trip(ask, { body: 'served' })).text(), 'served');
@@ -129,7 +130,8 @@ export const HOSTILE_STATE: readonly Check[] = [
       await subscribe(ask, line, queue);
       line.stall();
       for (let n = 0; n < 20_000; n++) {
-        if (!line.say(`SEND\n${ask.to(queue)}receipt:${n}\n\nx\0`)) await new Promise((resolve) => setImmediate(resolve));
+        if (!line.say(`SEND\n${ask.to(queue)}receipt:${n}\n\nx\0`))
+          await new Promise((resolve) => setImmediate(resolve));
         if (line.closed) break;
       }
       line.drop();
