@@ -65,7 +65,7 @@ export class Speaker {
     }
     const written = this.#hooks.leaving(said);
     this.#session.send(written, options.announceLength);
-    this.#said(written);
+    this.#said(written, receipt === undefined);
     return receipt === undefined
       ? this.#writer.ready()
       : this.#receipt(receipt, `the RECEIPT of ${said.command} ${about}`, options);
@@ -121,7 +121,7 @@ export class Speaker {
       ...options.headers,
     };
     const said = this.#session.settle(owed, outcome, headers, this.#leaving);
-    this.#said(said);
+    this.#said(said, false);
     return receipt === undefined
       ? this.#writer.ready()
       : this.#receipt(receipt, `the RECEIPT of ${outcome} ${owed.key}`, options);
@@ -147,9 +147,9 @@ export class Speaker {
 
   readonly #leaving = (said: Frame): Frame => this.#hooks.leaving(said);
 
-  #said(said: Frame): void {
+  #said(said: Frame, alone: boolean): void {
     this.#hooks.show('frameSent', said);
-    this.#writer.soon();
+    this.#writer.soon(alone);
   }
 
   #receipt(id: string, what: string, options: WaitOptions): Promise<void> {

@@ -77,6 +77,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
   #unsubscribed: Promise<void> | undefined;
   #watcher: (() => void) | undefined;
   #answer: Promise<void> = Promise.resolve();
+  #isConfirmed = false;
   #confirm: () => void = () => {};
   #refuse: (error: unknown) => void = () => {};
 
@@ -222,7 +223,10 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
 
   /** @internal */
   deliver(message: Message<T>): void {
-    this.#confirm();
+    if (!this.#isConfirmed) {
+      this.#isConfirmed = true; // to resolve a promise again and again is slow
+      this.#confirm();
+    }
     this.#inbox.put(message);
     this.#watcher?.();
     if (this.#handler !== undefined) this.#wake();

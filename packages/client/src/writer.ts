@@ -3,9 +3,9 @@
 //   session.send(…) ─► soon() ─┬─ bytes: when this turn is over ─► channel.write
 //                              └─ framed: at once, one frame a write (W-05)
 //
-// Who awaits one send before the next says each in a microtask of its own. The first goes out by itself, those that follow
-// it go together: a write is a system call, which costs more than all else about a frame. None waits longer than for the
-// microtasks there are.
+// Who awaits one send before the next says each in a microtask of its own, and yet they go out together: a write is a system
+// call, which costs more than all else about a frame. Only the first goes by itself where its sender asks whether the channel
+// takes more. None waits longer than for the microtasks there are.
 //
 // When the channel says enough, `ready()` becomes a promise that producers wait for;
 // whoever does not wait only makes the channel's buffer longer.
@@ -42,12 +42,14 @@ export class Writer {
     this.#framed = channel.framed;
   }
 
-  /** Call after the session wrote one frame. */
-  soon(): void {
+  /** Call after the session wrote one frame. `alone`: somebody may ask `ready()` before he says more. */
+  soon(alone: boolean): void {
     if (this.#framed || this.#session.pending >= ENOUGH) {
       this.flush();
     } else if (!this.#listening) {
-      this.#listening = this.#isFirst = true;
+      this.#listening = true;
+      this.#isFirst = alone;
+      this.#said = this.#silence = 0;
       queueMicrotask(this.#listen);
     }
   }
@@ -55,7 +57,6 @@ export class Writer {
   readonly #listen = (): void => {
     if (this.#isFirst) {
       this.#isFirst = false;
-      this.#said = this.#silence = 0;
       this.flush();
     }
     const { pending } = this.#session;

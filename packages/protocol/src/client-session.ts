@@ -72,6 +72,7 @@ export type ClientEvent =
   | { readonly type: 'heart-beat' }
   | Fault;
 
+const DESTINATION = ['destination'] as const;
 const NOT_ONE_OF_OURS = { type: 'message', subscription: undefined, owed: undefined } as const;
 
 export class ClientSession extends Session {
@@ -242,7 +243,7 @@ export class ClientSession extends Session {
   #needed(command: Command): readonly string[] {
     switch (command) {
       case 'SEND':
-        return ['destination'];
+        return DESTINATION;
       case 'SUBSCRIBE':
         return this.version === '1.0' ? ['destination'] : ['destination', 'id'];
       case 'UNSUBSCRIBE':
@@ -428,33 +429,37 @@ export class ClientSession extends Session {
   }
 
   #message(frame: Frame, streaming: boolean, length: number | undefined): ClientEvent {
-    const id = this.#serverOwes(frame, 'message-id');
-    const destination = this.#serverOwes(frame, 'destination');
-    const subscription = this.#meant(frame.get('subscription'), destination);
+    this.#mustHave(frame, 'message-id');
+    this.#mustHave(frame, 'destination');
+    const subscription = this.#meant(frame);
     if (subscription === undefined) return { ...NOT_ONE_OF_OURS, frame, streaming, length };
     if (subscription.ack === 'auto')
       return { type: 'message', frame, subscription, owed: undefined, streaming, length }; // A-07
-    const key = this.version === '1.2' ? this.#serverOwes(frame, 'ack') : id;
-    this.#ledger.deliver(subscription, key, frame);
-    return { type: 'message', frame, subscription, owed: subscription.owed.get(key), streaming, length };
+    const named = this.version === '1.2' ? 'ack' : 'message-id';
+    const key = frame.headers.get(named) ?? this.#lacks(frame, named);
+    const owed = this.#ledger.deliver(subscription, key, frame);
+    return { type: 'message', frame, subscription, owed, streaming, length };
   }
 
   // By id; a 1.0 server need not give one (F-07), and then the destination must do.
-  #meant(id: string | undefined, destination: string): ClientSubscription | undefined {
+  #meant(frame: Frame): ClientSubscription | undefined {
+    const id = frame.headers.get('subscription');
     if (id !== undefined) return this.#ledger.subscriptions.get(id);
     if (this.version !== '1.0') return undefined; // S-14
+    const destination = frame.headers.get('destination');
     for (const subscription of this.#ledger.subscriptions.values())
       if (subscription.destination === destination) return subscription;
     return undefined;
   }
 
-  #serverOwes(frame: Frame, name: string): string {
-    const value = frame.headers.get(name);
-    if (value === undefined)
-      throw new ProtocolError('missing-header', `${frame.command} came without ${name}`, {
-        rule: name === 'ack' ? 'S-15' : 'S-03',
-      });
-    return value;
+  #mustHave(frame: Frame, name: string): void {
+    if (!frame.headers.has(name)) this.#lacks(frame, name);
+  }
+
+  #lacks({ command }: Frame, name: string): never {
+    throw new ProtocolError('missing-header', `${command} came without ${name}`, {
+      rule: name === 'ack' ? 'S-15' : 'S-03',
+    });
   }
 
   /** The connection is gone: nothing more is read or written. */

@@ -97,9 +97,15 @@ export class Ledger<Key, Item> {
   }
 
   /** Notes a delivery that must be settled. */
-  deliver(subscription: Subscription<Key, Item>, key: Key, item: Item): void {
-    subscription.owed.delete(key); // a peer that names two deliveries alike means the later one, in the later place
-    subscription.owed.set(key, { key, item, subscription, transaction: undefined });
+  deliver(subscription: Subscription<Key, Item>, key: Key, item: Item): Owed<Key, Item> {
+    const owed: Owed<Key, Item> = { key, item, subscription, transaction: undefined };
+    const { size } = subscription.owed;
+    subscription.owed.set(key, owed);
+    if (subscription.owed.size === size) {
+      subscription.owed.delete(key); // a peer that names two deliveries alike means the later one, in the later place
+      subscription.owed.set(key, owed);
+    }
+    return owed;
   }
 
   /**
