@@ -146,6 +146,11 @@ export class Consumers {
     for (const { ready } of this.#all.values()) ready?.close();
   }
 
+  /** Nothing more is delivered to one that is about to end. */
+  rest(subscription: ServerSubscription<Delivery>): void {
+    this.#all.get(subscription)?.ready?.close();
+  }
+
   /** Ends one. What it owed is nobody's debt, and the caller's to give back. */
   leave(subscription: ServerSubscription<Delivery>): Promise<void> {
     const left = this.#leave(subscription);

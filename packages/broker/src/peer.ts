@@ -266,6 +266,7 @@ export class Peer implements ConsumersPeer, AnswersPeer, OutletPeer, WorkPeer, S
       return;
     }
     this.#owner.heard(event.type === 'forget' ? 'unsubscribe' : event.type);
+    if (event.type === 'unsubscribe') this.#consumers.rest(event.subscription); // the flush is not to deliver to it
     this.#work.flush(); // what follows takes its turn behind what came before
     switch (event.type) {
       case 'subscribe':

@@ -245,6 +245,19 @@ describe('settling', () => {
     }
   });
 
+  for (const ack of ['auto', 'client', 'client-individual'] as const) {
+    test(`what is sent in the same packet, in front of UNSUBSCRIBE, is left to others (${ack})`, async () => {
+      const at = await place();
+      const client = await at.client();
+      await client.subscribe('1', '/queue/q', ack);
+      client.write('SEND\ndestination:/queue/q\n\na\0UNSUBSCRIBE\nid:1\n\n\0');
+      expect(await client.rest()).toEqual([]);
+      expect(books(at.broker, 'q')).toEqual({ waiting: 1, unsettled: 0, consumers: 0 });
+      await client.subscribe('2', '/queue/q');
+      expect(await client.bodies(1)).toEqual(['a']);
+    });
+  }
+
   test('between UNSUBSCRIBE and the next delivery nothing is lost, however close they are', async () => {
     const at = await place();
     const [consumer, producer] = [await at.client(), await at.client()];
