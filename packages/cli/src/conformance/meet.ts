@@ -40,6 +40,12 @@ export interface Met {
 export class NotLetIn extends StompError {
   override readonly name = 'NotLetIn';
   readonly code = 'not-let-in';
+  /** It said ERROR; otherwise what is there may be no STOMP broker. */
+  readonly isRefusal: boolean;
+  constructor(message: string, isRefusal: boolean) {
+    super(message);
+    this.isRefusal = isRefusal;
+  }
 }
 
 /**
@@ -63,10 +69,12 @@ export async function meet(target: Target): Promise<Met> {
   const hosts = target.host === undefined ? [named, '/'] : [target.host];
 
   let refusals = '';
+  let isRefusal = false;
   for (const host of hosts) {
     signal?.throwIfAborted();
     const answer = await hello(target.url, line, `accept-version:1.0,1.1,1.2\nhost:${host}\n${who}`);
     if (answer.is !== 'frame' || !answer.frame.is('CONNECTED')) {
+      isRefusal ||= answer.is === 'frame' && answer.frame.is('ERROR');
       refusals += `${refusals === '' ? '' : '; '}host:${host}: ${refusalOf(answer)}`;
       continue;
     }
@@ -82,7 +90,12 @@ export async function meet(target: Target): Promise<Met> {
     const broker = detectProfile(server).name;
     return { url: target.url, shown, login, passcode, host, line, connected, server, broker, versions };
   }
-  throw new NotLetIn(`${shown} does not let us in (${refusals}); check login, passcode and host`);
+  throw new NotLetIn(
+    isRefusal
+      ? `${shown} does not let us in (${refusals}); check login, passcode and host`
+      : `${shown} does not answer as a STOMP broker does (${refusals})`,
+    isRefusal,
+  );
 }
 
 async function hello(url: string, options: LineOptions, head: string): Promise<Heard> {

@@ -167,8 +167,8 @@ async function ask(check: Check, site: Site, used: Set<string>): Promise<Finding
     const asked = new Ask(site, `${check.ids[0]}-${version}`, used);
     const start = performance.now();
     try {
-      const detail = await within(check.withinMs ?? CHECK_MS, check.run(asked, version));
-      findings.push({ outcome: 'pass', detail: detail ?? undefined, version, ms: performance.now() - start });
+      const detail = await within(check.withinMs ?? CHECK_MS, said(check, asked, version));
+      findings.push({ outcome: 'pass', detail, version, ms: performance.now() - start });
     } catch (error) {
       findings.push({ ...judged(error, check.ids[0], site.broker), version, ms: performance.now() - start });
     } finally {
@@ -176,6 +176,11 @@ async function ask(check: Check, site: Site, used: Set<string>): Promise<Finding
     }
   }
   return findings;
+}
+
+async function said(check: Check, asked: Ask, version: Version): Promise<string | undefined> {
+  const sentence = await check.run(asked, version);
+  return typeof sentence === 'string' ? sentence : undefined;
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
