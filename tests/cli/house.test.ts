@@ -19,7 +19,7 @@ import { cli, stage, start } from './support.ts';
 const folder = mkdtempSync(join(tmpdir(), 'stompbox-cli-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const VERBS = ['broker', 'passwd', 'send', 'listen', 'request', 'respond', 'browse', 'move', 'demo'];
+const VERBS = ['broker', 'passwd', 'send', 'listen', 'request', 'respond', 'browse', 'move', 'drain', 'replay', 'demo'];
 
 describe('words and help', () => {
   test('--help lists every verb and every exit code', async () => {

@@ -62,7 +62,8 @@ export function copyOf({ headers }: Original, { profile, now, revive = false }: 
   for (const [name, value] of first) {
     const option = PORTABLE[name];
     const isSaid = option !== undefined && (profile.supports(option) || option === 'expiresInMs');
-    if (!isSaid && !OF_DELIVERY.test(name) && !OF_DUPLICATES.test(name) && !(revive && OF_DEATH.test(name))) others[name] = value;
+    if (!isSaid && !OF_DELIVERY.test(name) && !OF_DUPLICATES.test(name) && !(revive && OF_DEATH.test(name)))
+      others[name] = value;
   }
   const contentType = first.get('content-type');
   return {

@@ -6,9 +6,11 @@ import { exitCodeHelp, House, type Verb } from './house.ts';
 import { broker } from './verbs/broker.ts';
 import { browse } from './verbs/browse.ts';
 import { demo } from './verbs/demo.ts';
+import { drain } from './verbs/drain.ts';
 import { listen } from './verbs/listen.ts';
 import { move } from './verbs/move.ts';
 import { passwd } from './verbs/passwd.ts';
+import { replay } from './verbs/replay.ts';
 import { request } from './verbs/request.ts';
 import { respond } from './verbs/respond.ts';
 import { send } from './verbs/send.ts';
@@ -17,7 +19,7 @@ import type { World } from './world.ts';
 const VERSION = '0.1.0';
 
 /** In the order in which `--help` lists them. */
-const VERBS: readonly Verb[] = [broker, passwd, send, listen, request, respond, browse, move, demo];
+const VERBS: readonly Verb[] = [broker, passwd, send, listen, request, respond, browse, move, drain, replay, demo];
 
 /** The whole tree of commands, for running, for completion and for documentation. */
 export function program(house: House): Command {

@@ -21,7 +21,7 @@ export function askSecret(question: string, { stdin, stderr, interrupted }: Worl
     const finish = (settle: () => void): void => {
       stdin.off('data', read);
       interrupted.removeEventListener('abort', stop);
-      stdin.setRawMode?.(false); // raw: otherwise the terminal itself would echo
+      stdin.setRawMode?.(false);
       stdin.pause();
       stderr.write('\n');
       settle();
@@ -43,9 +43,9 @@ export function askSecret(question: string, { stdin, stderr, interrupted }: Worl
       }
     };
     if (interrupted.aborted) return reject(interrupted.reason);
+    stdin.setRawMode?.(true); // before the question: whoever types at once is not echoed either
     stderr.write(question);
     interrupted.addEventListener('abort', stop, { once: true });
-    stdin.setRawMode?.(true);
     stdin.on('data', read);
     stdin.resume();
   });
