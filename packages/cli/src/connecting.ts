@@ -12,6 +12,7 @@ import {
 } from '@stompbox/client';
 import { VERSIONS, type Version } from '@stompbox/protocol';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Target } from './conformance/meet.ts';
 import { SystemFailure, WrongUsage } from './exit-codes.ts';
 import type { House } from './house.ts';
 import { askSecret, canAsk, firstLine } from './prompt.ts';
@@ -177,6 +178,32 @@ export async function withClient<Result>(
   } finally {
     await client.close({ timeoutMs: flags.receiptTimeout });
   }
+}
+
+/** The one broker of a verb that speaks in bytes of its own and without a client. */
+export async function targetOf(house: House, words: readonly string[], flags: ConnectionFlags): Promise<Target> {
+  const { url: word, rest } = takeUrl(words);
+  if (rest.length > 0) throw new WrongUsage(`${rest[0]} is no URL of a broker`);
+  const { clientId, connectHeader, dialect, stompVersion, heartBeat, debug } = flags;
+  const idle = Object.entries({ clientId, connectHeader, dialect, stompVersion, heartBeat, debug });
+  const meaningless = idle.find(([, value]) => value !== undefined);
+  if (meaningless !== undefined) {
+    const flag = meaningless[0].replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw new WrongUsage(`--${flag} means nothing here: every frame is written by the verb itself`);
+  }
+  const typed = word ?? flags.url;
+  const url = typed ?? house.world.env.STOMPBOX_URL ?? DEFAULT_URL;
+  warnOfSecrets(house, flags, typed !== undefined, url);
+  const { login, passcode } = await credentialsOf(house, flags, url);
+  const tls = await tlsOf(flags);
+  return {
+    url,
+    ...(login !== undefined && { login }),
+    ...(passcode !== undefined && { passcode }),
+    ...(flags.host !== undefined && { host: flags.host }),
+    dial: { timeoutMs: flags.connectTimeout, ...(tls !== undefined && { tls }) },
+    signal: house.stop,
+  };
 }
 
 async function openClient(

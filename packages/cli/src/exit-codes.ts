@@ -16,6 +16,7 @@ import {
   UsageError,
 } from '@stompbox/client';
 import { TransportError } from '@stompbox/transport';
+import { NotLetIn } from './conformance/meet.ts';
 import { exitCodeOfSignal, Interrupted } from './interrupt.ts';
 
 export const EXIT = {
@@ -73,6 +74,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof NobodyReads) return EXIT.done;
   if (error instanceof PartlyDone) return error.cause === undefined ? EXIT.refused : exitCodeOf(error.cause);
   if (error instanceof AuthenticationError) return EXIT.login;
+  if (error instanceof NotLetIn) return error.isRefusal ? EXIT.login : EXIT.connection;
   if (error instanceof ConnectFailed && isAuthenticationFailure(error)) return EXIT.login;
   if (error instanceof TimeoutError) return error.cause instanceof Error ? EXIT.connection : EXIT.timeout;
   if (error instanceof WrongUsage || error instanceof UsageError || error instanceof UnsupportedByBroker) {

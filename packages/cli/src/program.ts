@@ -5,7 +5,9 @@ import { EXIT } from './exit-codes.ts';
 import { exitCodeHelp, House, type Verb } from './house.ts';
 import { broker } from './verbs/broker.ts';
 import { browse } from './verbs/browse.ts';
+import { conformance } from './verbs/conformance.ts';
 import { demo } from './verbs/demo.ts';
+import { doctor } from './verbs/doctor.ts';
 import { drain } from './verbs/drain.ts';
 import { listen } from './verbs/listen.ts';
 import { move } from './verbs/move.ts';
@@ -19,7 +21,21 @@ import type { World } from './world.ts';
 const VERSION = '0.1.0';
 
 /** In the order in which `--help` lists them. */
-const VERBS: readonly Verb[] = [broker, passwd, send, listen, request, respond, browse, move, drain, replay, demo];
+const VERBS: readonly Verb[] = [
+  broker,
+  passwd,
+  send,
+  listen,
+  request,
+  respond,
+  browse,
+  move,
+  drain,
+  replay,
+  doctor,
+  conformance,
+  demo,
+];
 
 /** The whole tree of commands, for running, for completion and for documentation. */
 export function program(house: House): Command {

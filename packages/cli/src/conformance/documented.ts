@@ -74,6 +74,8 @@ const RABBITMQ: readonly Habit[] = [
   ['M-53', 'mute-close', 'CONNECT is unescaped, so a backslash closes TCP, X-11'],
   ['M-71', 'error-open', '3.10: ERROR, and the connection stays open, X-45'],
   ['M-94', 'accepted', 'a nacked message comes again at once, for ever, X-49'],
+  ['F-05 A-01', 'mute-close', 'over WebSocket the last ERROR is lost, W-10'],
+  ['R-01 R-07', 'refused', 'over WebSocket the last RECEIPT and ERROR are lost, X-30, W-10'],
   ['W-03', 'accepted', 'CONNECT decides the version, W-03'],
   ['W-07', 'otherwise', 'all goes out as text unless web_stomp.ws_frame = binary, W-07'],
   ['W-09 M-111', 'refused otherwise no-answer', '1007 for framing errors, without ERROR; 1000 else, W-09'],

@@ -49,8 +49,9 @@ export const ENDINGS: readonly Check[] = [
     ids: ['E-05'],
     async run(ask) {
       const line = await ask.session();
-      line.say('FOO\n\n\0');
-      for (let n = 0; n < 60; n++) line.say('x'.repeat(1024));
+      const queue = ask.queue();
+      line.say('COMMIT\ntransaction:none\n\n\0');
+      for (let n = 0; n < 60; n++) line.say(`SEND\n${ask.to(queue)}\n${'x'.repeat(1024)}\0`);
       const next = await line.next();
       if (next.is === 'closed') throw new Departure('mute-close', 'the ERROR did not arrive');
       if (next.is !== 'frame' || !next.frame.is('ERROR')) throw instead('ERROR', next);
