@@ -20,7 +20,7 @@ describe('a connection that breaks', () => {
     const seen = new Set<string>();
     for await (const message of consumer.subscribe('/queue/a', { ack: 'client-individual' })) {
       seen.add(message.text());
-      await message.ack({ confirm: true }).catch(() => {}); // it comes again
+      await message.ack(); // one that comes too late changes nothing: the message comes again
       if (seen.size === numbers.length) break;
     }
     await sending;

@@ -197,6 +197,7 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
       if (wire === undefined) return undefined;
       const message = wire.take();
       if (message !== undefined) {
+        message.forgiveStale(this.#stale);
         this.#given = message as Message<T>;
         return this.#given;
       }
@@ -304,10 +305,13 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
   }
 
   // It is delivered again.
+  readonly #stale = (message: Message): void => {
+    this.#owner.tell({ type: 'stale-settle', destination: this.destination, messageId: message.id });
+  };
+
   #unsettled(message: Message<T>, error: unknown): void {
-    if (error instanceof ConnectionLost) {
-      this.#owner.tell({ type: 'stale-settle', destination: this.destination, messageId: message.id });
-    } else this.#owner.failed(error, message);
+    if (error instanceof ConnectionLost) this.#stale(message);
+    else this.#owner.failed(error, message);
   }
 
   // ----------------------------------------------------------------------------------------------------- pause and leave

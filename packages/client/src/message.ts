@@ -3,10 +3,12 @@
 
 import { type Frame, type Headers, type OwedMessage, quote, UsageError } from '@stompbox/protocol';
 import type { Body } from './body.ts';
+import { ConnectionLost } from './errors.ts';
 import type { WaitOptions } from './inbox.ts';
 import { type MessageAttributes, messageAttributes } from './profiles/attributes.ts';
 import type { SendOptions } from './send.ts';
 import type { StreamedBody } from './streamed-body.ts';
+import { TAKEN } from './writer.ts';
 
 export interface SettleOptions extends WaitOptions {
   /** Ask for a RECEIPT and wait for it. False unless given: the promise resolves when the connection takes more frames. */
@@ -53,6 +55,7 @@ export class Message<T = unknown> {
   readonly #owed: OwedMessage | undefined;
   readonly #streamed: StreamedBody | undefined;
   #settled = false;
+  #tellStale: ((message: Message) => void) | undefined;
   #attributes: MessageAttributes | undefined;
 
   /** @internal */
@@ -183,7 +186,8 @@ export class Message<T = unknown> {
   /**
    * Says the message is done with; in `client` mode every earlier one of its subscription too (A-02).
    * Rejects with UsageError `ack-on-auto` or `unknown-ack` (settled before), ConnectionLost `unsent` once the connection
-   * that delivered it is gone (the broker delivers it again), and with `confirm` as `send` does.
+   * that delivered it is gone (the broker delivers it again), and with `confirm` as `send` does. On a message of a `Client` a lost
+   * connection is no error unless `confirm` or `transaction` is given: the status says `stale-settle`.
    */
   ack(options: SettleOptions = {}): Promise<void> {
     return this.#settle('ACK', options);
@@ -216,12 +220,27 @@ export class Message<T = unknown> {
       );
     }
     this.#settled = true;
-    return this.#settler.settle(this.#owed, outcome, options);
+    const settling = this.#settler.settle(this.#owed, outcome, options);
+    const tell = this.#tellStale;
+    if (tell === undefined || settling === TAKEN || options.confirm || options.transaction !== undefined)
+      return settling;
+    return settling.catch((error: unknown) => {
+      if (!(error instanceof ConnectionLost)) throw error;
+      tell(this);
+    });
   }
 
   /** The body comes in pieces (`streamBodiesOver`): only `stream()` reads it. */
   get isStreamed(): boolean {
     return this.#streamed !== undefined;
+  }
+
+  /**
+   * @internal An ACK or NACK that comes too late is told there and no error, so that a loop goes on (P14); not where it asks for
+   * a RECEIPT or stands in a transaction.
+   */
+  forgiveStale(tell: (message: Message) => void): void {
+    this.#tellStale = tell;
   }
 
   /** @internal Whether it came on that connection. */

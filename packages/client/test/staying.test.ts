@@ -100,6 +100,23 @@ describe('a client', () => {
     expect(statuses).toContainEqual(expect.objectContaining({ type: 'stale-settle', destination: '/queue/a' }));
   });
 
+  test('lets a loop go on whose ACK comes too late; one that wants a RECEIPT is told (P14)', async () => {
+    const { client, clock, enter, statuses } = stage();
+    const subscription = client.subscribe('/queue/a', { id: 'a', ack: 'client-individual' });
+    const first = await enter();
+    first.peer.deliver('a', 'one');
+    first.peer.deliver('a', 'two');
+    const [one, two] = [await subscription.next(), await subscription.next()];
+    first.cut('reset');
+    await settled();
+    await one.ack();
+    expect(await failure(two.ack({ confirm: true }))).toMatchObject({ name: 'ConnectionLost', outcome: 'unsent' });
+    await clock.advance(1_000);
+    const second = await enter();
+    expect(commands(second.peer)).toEqual(['CONNECT', 'SUBSCRIBE']);
+    expect(statuses.filter(({ type }) => type === 'stale-settle')).toHaveLength(1);
+  });
+
   test('quarantines a refused subscription, tries it again later, and keeps the others (P13)', async () => {
     const { client, clock, enter, errors, statuses } = stage(
       { reconnect: { initialMs: 500 } },
