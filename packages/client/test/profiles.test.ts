@@ -94,7 +94,7 @@ const ROWS: readonly Row<unknown>[] = [
   [
     'persistent: false, which asks for nothing where nothing is kept',
     sends({ persistent: false }),
-    { ...same<unknown>({ persistent: 'false' }), spring: {}, generic: {} },
+    { ...same<unknown>({ persistent: 'false' }), rabbitmq: {}, spring: {}, generic: {} },
   ],
   [
     'ttl',
@@ -133,6 +133,7 @@ const ROWS: readonly Row<unknown>[] = [
     sends({ correlationId: 'c', replyTo: '/queue/r', type: 't', persistent: false }),
     {
       ...same<unknown>({ persistent: 'false', 'correlation-id': 'c', 'reply-to': '/queue/r', type: 't' }),
+      rabbitmq: { 'correlation-id': 'c', 'reply-to': '/queue/r', type: 't' },
       spring: { 'correlation-id': 'c', 'reply-to': '/queue/r', type: 't' },
       generic: { 'correlation-id': 'c', 'reply-to': '/queue/r', type: 't' },
     },

@@ -4,6 +4,8 @@ import { profile, requeue } from './dialect.ts';
 import type { HeaderRecord, Profile } from './profile.ts';
 
 const DURABLE: HeaderRecord = { durable: 'true', 'auto-delete': 'false' };
+/** Left out it is transient. `persistent:false` would make the queue exclusive to this connection, or clash with the one there is. */
+const persistent = (wanted: boolean): HeaderRecord => (wanted ? { persistent: 'true' } : {});
 const SINGLE = 'declare the queue beforehand, with x-single-active-consumer';
 
 export const rabbitmq: Profile = profile({
@@ -13,7 +15,7 @@ export const rabbitmq: Profile = profile({
   rest: '#',
   never: /%2F/, // the only escape it knows, and which itself cannot be escaped
   escaped: (name) => name.replaceAll('/', '%2F'),
-  send: { persistent: 'persistent', expiresInMs: 'expiration', priority: 'priority' },
+  send: { persistent, expiresInMs: 'expiration', priority: 'priority' },
   subscribe: { prefetch: 'prefetch-count', durable: () => DURABLE },
   namedById: true,
   forget: () => [DURABLE],
