@@ -160,6 +160,7 @@ describe('a test of an application', () => {
     const got: string[] = [];
     client.subscribe('/queue/a', (message: Message) => void got.push(message.text()));
     await client.send('/queue/a', 'before');
+    await settled(); // handled and acknowledged
     cut('reset');
     await settled();
     const sent = client.send('/queue/a', 'after');
@@ -167,6 +168,7 @@ describe('a test of an application', () => {
     expect(client.state).toBe('waiting');
     await clock.advance(1);
     await sent;
+    await settled();
     cut('silent');
     await clock.advance(60_000); // heart-beats miss it, and it is replaced
     await client.send('/queue/a', 'much after');
