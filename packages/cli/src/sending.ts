@@ -4,7 +4,6 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Body, ClientSendOptions, Outcome } from '@stompbox/client';
 import { type Command, Option } from 'commander';
-import { printable } from './escape.ts';
 import { PartlyDone, SystemFailure, WrongUsage } from './exit-codes.ts';
 import type { House } from './house.ts';
 import { lines, openFile, readAll, textOrOctets } from './input.ts';
@@ -136,10 +135,7 @@ function checked(one: Outgoing, { json, contentType }: MessageFlags): Outgoing {
   try {
     JSON.parse(typeof body === 'string' ? body : new TextDecoder('utf-8', { fatal: true }).decode(body));
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new WrongUsage(`${one.label} is not JSON: ${printable(why)}; --content-type sends it as something else`, {
-      cause,
-    });
+    throw new WrongUsage(`${one.label} is not JSON; --content-type sends it as something else`, { cause });
   }
   return { ...one, options: asJson(one.options) };
 }
@@ -215,7 +211,7 @@ export async function sendMany(
       if (underWay.size >= window) await Promise.race(underWay);
     }
   } catch (error) {
-    failure ??= { label: `message ${taken + 1}`, error };
+    failure ??= { label: '', error }; // the source has named what is wrong
   }
   await Promise.all(underWay);
   progress.hide();
