@@ -20,7 +20,18 @@ import { duration, type HeaderList, header, isUrl, whole } from './values.ts';
 
 export const DEFAULT_URL = 'stomp://127.0.0.1:61613';
 
-export interface ConnectionFlags {
+/** What `reachOptions` makes. */
+export interface ReachFlags {
+  readonly connectTimeout: number;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly keyPassphraseFile?: string;
+  readonly serverName?: string;
+  readonly insecure?: boolean;
+}
+
+export interface ConnectionFlags extends ReachFlags {
   readonly url?: string;
   readonly login?: string;
   readonly passcode?: string;
@@ -31,14 +42,7 @@ export interface ConnectionFlags {
   readonly dialect?: ProfileName;
   readonly stompVersion?: Version;
   readonly heartBeat?: { readonly send: number; readonly expect: number };
-  readonly connectTimeout: number;
   readonly receiptTimeout: number;
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly keyPassphraseFile?: string;
-  readonly serverName?: string;
-  readonly insecure?: boolean;
   readonly debug?: boolean;
 }
 
@@ -52,7 +56,7 @@ function heartBeat(text: string): { send: number; expect: number } {
 
 /** The options that every verb has which talks to a broker. */
 export function connectionOptions(command: Command): Command {
-  return command
+  command
     .option(
       '-u, --url <url>',
       'the broker: stomp://, stomp+ssl://, ws://, wss://, stomp+unix:// or failover:(…); ' +
@@ -71,15 +75,20 @@ export function connectionOptions(command: Command): Command {
     )
     .addOption(new Option('--stomp-version <version>', 'offer only this one').choices(VERSIONS))
     .option('--heart-beat <out,in>', 'heart-beats to offer and to ask for, in milliseconds', heartBeat)
+    .option('--receipt-timeout <time>', 'for each RECEIPT', duration, 15_000);
+  return reachOptions(command).option('-d, --debug', 'show every frame on standard error, secrets masked');
+}
+
+/** How a broker is reached, whoever is to log in. */
+export function reachOptions(command: Command): Command {
+  return command
     .option('--connect-timeout <time>', 'for DNS, TCP, TLS and CONNECTED together', duration, 10_000)
-    .option('--receipt-timeout <time>', 'for each RECEIPT', duration, 15_000)
     .option('--ca <path>', 'PEM file of the authorities to believe, instead of those of the system')
     .option('--cert <path>', 'PEM file of our certificate')
     .option('--key <path>', 'PEM file of its key')
     .option('--key-passphrase-file <path>', 'a file whose first line opens the key')
     .option('--server-name <name>', 'the name that the certificate of the broker must be for')
-    .option('--insecure', 'believe any certificate')
-    .option('-d, --debug', 'show every frame on standard error, secrets masked');
+    .option('--insecure', 'believe any certificate');
 }
 
 /** Splits words into the URL of a broker, if the first is one, and the rest. */
@@ -131,7 +140,8 @@ async function credentialsOf(house: House, flags: ConnectionFlags, url: string):
   return { login };
 }
 
-async function tlsOf(flags: ConnectionFlags): Promise<TlsOptions | undefined> {
+/** Reads the files that the flags name; undefined where no flag speaks of TLS. */
+export async function tlsOf(flags: ReachFlags): Promise<TlsOptions | undefined> {
   const { ca, cert, key, keyPassphraseFile, serverName, insecure } = flags;
   if ([ca, cert, key, keyPassphraseFile, serverName, insecure].every((one) => one === undefined)) return undefined;
   if ((cert === undefined) !== (key === undefined)) throw new WrongUsage('--cert and --key go together');
@@ -168,15 +178,33 @@ export async function withClient<Result>(
   options: OpenOptions,
   work: (client: Client, rest: readonly string[]) => Promise<Result>,
 ): Promise<Result> {
+  return await withClients(house, words, flags, options, async (open, rest) => await work(await open(), rest));
+}
+
+/** The same for a verb with several connections: each `open` makes one more, as the same user. */
+export async function withClients<Result>(
+  house: House,
+  words: readonly string[],
+  flags: ConnectionFlags,
+  options: OpenOptions,
+  work: (open: () => Promise<Client>, rest: readonly string[]) => Promise<Result>,
+): Promise<Result> {
   const { url: word, rest } = takeUrl(words);
   const typed = word ?? flags.url;
   const url = typed ?? house.world.env.STOMPBOX_URL ?? DEFAULT_URL;
-  const client = await openClient(house, url, flags, options, typed !== undefined);
-  try {
+  const settings = await clientOptions(house, url, flags, options, typed !== undefined);
+  const clients: Client[] = [];
+  const open = async (): Promise<Client> => {
+    const client = new Client(url, settings);
+    clients.push(client);
+    if (flags.debug) client.observe('debug', printing({ write: (line) => house.out.complain(line), verbose: true }));
     await client.connect({ timeoutMs: 0, signal: house.stop });
-    return await work(client, rest);
+    return client;
+  };
+  try {
+    return await work(open, rest);
   } finally {
-    await client.close({ timeoutMs: flags.receiptTimeout });
+    await Promise.all(clients.map((client) => client.close({ timeoutMs: flags.receiptTimeout })));
   }
 }
 
@@ -206,20 +234,20 @@ export async function targetOf(house: House, words: readonly string[], flags: Co
   };
 }
 
-async function openClient(
+async function clientOptions(
   house: House,
   url: string,
   flags: ConnectionFlags,
   options: OpenOptions,
   isUrlTyped: boolean,
-): Promise<Client> {
+): Promise<ClientOptions> {
   const { reconnects = false, onError = (error) => house.tell(error) } = options;
   warnOfSecrets(house, flags, isUrlTyped, url);
   const credentials = await credentialsOf(house, flags, url);
   const tls = await tlsOf(flags);
   const { host, clientId, connectHeader, dialect, stompVersion, heartBeat, connectTimeout, receiptTimeout } = flags;
   const { dial, clock } = house.world;
-  const client = new Client(url, {
+  return {
     credentials,
     onError,
     clock,
@@ -235,9 +263,7 @@ async function openClient(
     ...(stompVersion !== undefined && { versions: [stompVersion] }),
     ...(heartBeat !== undefined && { heartBeat }),
     ...(dial !== undefined && { dial }),
-  });
-  if (flags.debug) client.observe('debug', printing({ write: (line) => house.out.complain(line), verbose: true }));
-  return client;
+  };
 }
 
 /** The option --count of many verbs. */
