@@ -35,7 +35,7 @@ const RABBITMQ: readonly Habit[] = [
   ['C-51 C-58 C-59 C-73 S-10 M-31', 'mute-close', 'framing errors close TCP without ERROR, X-08, X-29'],
   ['C-58', 'accepted', 'blanks and a plus sign are forgiven, X-08'],
   [
-    'C-52 E-06 F-02 F-04 F-06 F-08 A-08 A-09 A-12 T-01 T-04 S-08 M-60 M-70',
+    'C-52 E-06 F-02 F-04 F-06 F-08 A-08 A-09 A-12 T-01 T-04 S-08 F-01 M-70',
     'error-open',
     'semantic errors leave the connection open, X-29',
   ],
@@ -114,7 +114,7 @@ const ACTIVEMQ: readonly Habit[] = [
   ['H-09', 'accepted', 'negative values are echoed, X-22'],
   ['H-10', 'otherwise', 'heart-beats are agreed on in 1.0 too, X-23'],
   [
-    'E-06 F-02 F-04 F-08 A-01 A-08 A-09 A-11 A-12 T-01 T-02 T-04 S-08 M-60 M-70',
+    'E-06 F-02 F-04 F-08 A-01 A-08 A-09 A-11 A-12 T-01 T-02 T-04 S-08 F-01 M-70',
     'error-open',
     'semantic errors leave the connection open, X-29',
   ],

@@ -92,10 +92,9 @@ async function takes(ask: Ask, frame: string): Promise<boolean> {
   ask.site.line.signal?.throwIfAborted();
   const line = await ask.session();
   line.say(frame);
-  const next = await line.next(10_000);
+  const next = await line.next(5 * ask.site.line.patienceMs);
   line.drop();
-  if (next.is === 'silence')
-    throw new Departure('no-answer', 'a large frame is neither confirmed nor refused within 10 s');
+  if (next.is === 'silence') throw new Departure('no-answer', 'a large frame is neither confirmed nor refused');
   return next.is === 'frame' && next.frame.is('RECEIPT');
 }
 

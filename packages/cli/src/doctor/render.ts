@@ -24,6 +24,10 @@ export function* textOf(
   }
   const count = (level: Level): number => findings.filter((finding) => finding.level === level).length;
   yield '';
-  yield bold(`${count('problem')} problems, ${count('warning')} warnings`);
+  yield bold(`${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}`);
   if (left.length > 0) yield bad(`${left.length} queues could not be emptied: ${left.map(printable).join(', ')}`);
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
