@@ -7,22 +7,27 @@ import type { Met } from './meet.ts';
 type Outcome = 'emptied' | 'again' | 'failed';
 
 const AT_A_TIME = 50;
-const TRIES = 20;
+const TRIES = 8;
 /** A queue of this length is none of ours. */
 const MESSAGES_AT_MOST = 100_000;
 
-/** Empties the queues; answers those that could not be asked. RabbitMQ removes them by itself a minute later. */
+/** Empties the queues; answers those that could not be. RabbitMQ removes them by itself a minute later. */
 export async function sweep(met: Met, queues: ReadonlySet<string>): Promise<string[]> {
   const all = [...queues];
   const left: string[] = [];
-  for (let at = 0; at < all.length; at += AT_A_TIME) {
-    const some = all.slice(at, at + AT_A_TIME);
-    // What cannot be read ends a connection, and is taken out all the same.
-    let outcome: Outcome = 'again';
-    for (let tries = 0; tries < TRIES && outcome === 'again'; tries++) outcome = await empty(met, some);
-    if (outcome !== 'emptied') left.push(...some);
-  }
+  for (let at = 0; at < all.length; at += AT_A_TIME) left.push(...(await emptyAll(met, all.slice(at, at + AT_A_TIME))));
   return left;
+}
+
+/** Answers those that resist: a queue that does is found by halving. */
+async function emptyAll(met: Met, queues: readonly string[]): Promise<readonly string[]> {
+  // What cannot be read ends a connection, and is taken out all the same.
+  let outcome: Outcome = 'again';
+  for (let tries = 0; tries < TRIES && outcome === 'again'; tries++) outcome = await empty(met, queues);
+  if (outcome === 'emptied') return [];
+  if (outcome === 'failed' || queues.length === 1) return queues;
+  const middle = queues.length >> 1;
+  return [...(await emptyAll(met, queues.slice(0, middle))), ...(await emptyAll(met, queues.slice(middle)))];
 }
 
 async function empty(met: Met, queues: readonly string[]): Promise<Outcome> {
