@@ -1,21 +1,45 @@
 // Messages of one queue, in batches that are finished before they are acknowledged: for work that must not lose any.
 
 import { type Client, type ClientSubscription, type Message, TimeoutError } from '@stompbox/client';
+import type { Command } from 'commander';
+import { type ConnectionFlags, connectionOptions, countOption } from './connecting.ts';
 import type { House } from './house.ts';
+import { destination, duration } from './values.ts';
 
 const BATCH = 50;
 /** What is in hand is finished when nothing more comes for so long. */
 const PAUSE_MS = 50;
 
-export interface BatchOptions {
-  readonly count?: number | undefined;
-  /** The queue is empty when nothing came for so long, in milliseconds. */
-  readonly idleMs: number;
+export interface BatchFlags extends ConnectionFlags {
+  readonly count?: number;
+  readonly selector?: string;
+  readonly timeout: number;
+  readonly json?: boolean;
 }
 
-/** Enough for the next batch to come while one is finished; where the broker counts messages. */
-export function batchPrefetch({ profile }: Client): number | undefined {
-  return profile?.supports('prefetch') && profile.name !== 'artemis' ? 2 * BATCH : undefined;
+/** The options of a verb that empties a queue. */
+export function batchOptions(command: Command): Command {
+  command
+    .option('--selector <sql>', 'only messages whose headers fulfil it')
+    .option('-t, --timeout <time>', 'the queue is empty when nothing came for so long', duration, 1_000);
+  return connectionOptions(countOption(command, 'no more than so many').option('--json', 'report as JSON'));
+}
+
+/** Resolves when the broker has confirmed it. Enough is under way for the next batch to come while one is finished. */
+export async function subscribeForBatches(
+  client: Client,
+  from: string,
+  { selector }: BatchFlags,
+): Promise<ClientSubscription> {
+  const { profile } = client;
+  const isCounted = profile?.supports('prefetch') && profile.name !== 'artemis'; // Artemis counts bytes
+  const subscription = client.subscribe(destination(from), {
+    ack: 'client-individual',
+    prefetch: isCounted ? 2 * BATCH : undefined,
+    selector,
+  });
+  await subscription.ready;
+  return subscription;
 }
 
 /**
@@ -24,7 +48,7 @@ export function batchPrefetch({ profile }: Client): number | undefined {
  */
 export async function inBatches(
   subscription: ClientSubscription,
-  { count = Number.POSITIVE_INFINITY, idleMs }: BatchOptions,
+  { count = Number.POSITIVE_INFINITY, timeout: idleMs }: BatchFlags,
   { stop }: House,
   finish: (batch: readonly Message[]) => Promise<void>,
 ): Promise<void> {

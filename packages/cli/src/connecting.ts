@@ -46,7 +46,8 @@ export interface ConnectionFlags extends ReachFlags {
   readonly debug?: boolean;
 }
 
-function heartBeat(text: string): { send: number; expect: number } {
+/** Two times in milliseconds. */
+export function heartBeat(text: string): { send: number; expect: number } {
   const [, send, expect] = /^(\d{1,9}),(\d{1,9})$/.exec(text) ?? [];
   if (send === undefined || expect === undefined) {
     throw new InvalidArgumentError('Heart-beats are two times in milliseconds, such as 10000,10000.');
@@ -179,6 +180,17 @@ export async function withClient<Result>(
   work: (client: Client, rest: readonly string[]) => Promise<Result>,
 ): Promise<Result> {
   return await withClients(house, words, flags, options, async (open, rest) => await work(await open(), rest));
+}
+
+/** A verb as commander runs it, given a client that is connected, and the words behind the URL. */
+export function talking<Flags extends ConnectionFlags>(
+  house: House,
+  work: (client: Client, words: readonly string[], flags: Flags, house: House) => Promise<number | undefined>,
+  options: OpenOptions = {},
+): (this: Command) => Promise<void> {
+  return house.run<Flags>((words, flags) =>
+    withClient(house, words, flags, options, (client, rest) => work(client, rest, flags, house)),
+  );
 }
 
 /** The same for a verb with several connections: each `open` makes one more, as the same user. */

@@ -2,7 +2,7 @@
 
 import type { Client, Message } from '@stompbox/client';
 import type { Command } from 'commander';
-import { type ConnectionFlags, connectionOptions, countOption, withClient } from '../connecting.ts';
+import { type ConnectionFlags, connectionOptions, countOption, talking } from '../connecting.ts';
 import { WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
 import { type FormatFlags, formatOf, formatOptions, shown } from '../output.ts';
@@ -29,11 +29,7 @@ export function browse(program: Command, house: House): void {
     .option('--hold', `where the broker cannot browse: take up to ${HELD}, and give them back marked as redelivered`)
     .option('-t, --timeout <time>', 'there are no more when none came for so long', duration, 2_000);
   countOption(command, 'no more than so many');
-  connectionOptions(formatOptions(command)).action(
-    house.run<BrowseFlags>((words, flags) =>
-      withClient(house, words, flags, {}, (client, rest) => look(client, rest, flags, house)),
-    ),
-  );
+  connectionOptions(formatOptions(command)).action(talking<BrowseFlags>(house, look));
   examples(command, [
     ['stompbox browse /queue/orders', 'all that waits'],
     ['stompbox browse /queue/dlq.orders --count 1 --json', 'the first dead letter, with its reason'],

@@ -3,7 +3,7 @@
 import { type Client, TimeoutError } from '@stompbox/client';
 import { ACK_MODES, type AckMode } from '@stompbox/protocol';
 import { type Command, Option } from 'commander';
-import { type ConnectionFlags, connectionOptions, countOption, withClient } from '../connecting.ts';
+import { type ConnectionFlags, connectionOptions, countOption, talking } from '../connecting.ts';
 import { WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
 import { type FormatFlags, formatOf, formatOptions, shown } from '../output.ts';
@@ -37,11 +37,7 @@ export function listen(program: Command, house: House): void {
   countOption(command, 'end after so many')
     .option('-t, --timeout <time>', 'end when none came for so long', duration)
     .option('--save <folder>', 'write each body to a file of its own there');
-  connectionOptions(formatOptions(command)).action(
-    house.run<ListenFlags>((words, flags) =>
-      withClient(house, words, flags, { reconnects: true }, (client, rest) => hear(client, rest, flags, house)),
-    ),
-  );
+  connectionOptions(formatOptions(command)).action(talking<ListenFlags>(house, hear, { reconnects: true }));
   examples(command, [
     ['stompbox listen /queue/hello', 'until Ctrl-C'],
     ['stompbox listen /queue/orders --count 1 --timeout 5s --raw > order.json', 'one body; exit code 4 if none comes'],

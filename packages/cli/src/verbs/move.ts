@@ -3,21 +3,17 @@
 
 import type { Client, Message } from '@stompbox/client';
 import type { Command } from 'commander';
-import { batchPrefetch, inBatches } from '../batches.ts';
-import { type ConnectionFlags, connectionOptions, countOption, withClient } from '../connecting.ts';
+import { type BatchFlags, batchOptions, inBatches, subscribeForBatches } from '../batches.ts';
+import { talking } from '../connecting.ts';
 import { copyOf, originalOf, originOf } from '../copying.ts';
 import { json, printable } from '../escape.ts';
 import { PartlyDone, WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
 import { number } from '../progress.ts';
-import { destination, duration } from '../values.ts';
+import { destination } from '../values.ts';
 
-interface MoveFlags extends ConnectionFlags {
+interface MoveFlags extends BatchFlags {
   readonly deadLetters?: boolean;
-  readonly count?: number;
-  readonly selector?: string;
-  readonly timeout: number;
-  readonly json?: boolean;
 }
 
 export function move(program: Command, house: House): void {
@@ -25,15 +21,8 @@ export function move(program: Command, house: House): void {
     .command('move')
     .description('move messages from one queue to another, or dead letters back to where they came from')
     .argument('<words...>', '[url] <from> <to>, or with --dead-letters [url] <from>')
-    .option('--dead-letters', 'each back to where it was sent, as the broker has noted on it')
-    .option('--selector <sql>', 'only messages whose headers fulfil it')
-    .option('-t, --timeout <time>', 'the queue is empty when nothing came for so long', duration, 1_000);
-  countOption(command, 'no more than so many').option('--json', 'report as JSON');
-  connectionOptions(command).action(
-    house.run<MoveFlags>((words, flags) =>
-      withClient(house, words, flags, {}, (client, rest) => carry(client, rest, flags, house)),
-    ),
-  );
+    .option('--dead-letters', 'each back to where it was sent, as the broker has noted on it');
+  batchOptions(command).action(talking<MoveFlags>(house, carry));
   examples(command, [
     ['stompbox move /queue/orders /queue/archive', 'all that waits'],
     ['stompbox move --dead-letters /queue/dlq.orders', 'another try for each of them'],
@@ -62,14 +51,9 @@ async function carry(client: Client, words: readonly string[], flags: MoveFlags,
     progress.add(known.length);
   };
 
-  const subscription = client.subscribe(destination(from), {
-    ack: 'client-individual',
-    prefetch: batchPrefetch(client),
-    selector: flags.selector,
-  });
   try {
-    await subscription.ready;
-    await inBatches(subscription, { count: flags.count, idleMs: flags.timeout }, house, finish);
+    const subscription = await subscribeForBatches(client, from, flags);
+    await inBatches(subscription, flags, house, finish);
   } finally {
     progress.hide();
     if (flags.json) out.say(json({ from, to: to ?? null, moved: progress.count, left }));

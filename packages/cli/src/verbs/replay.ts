@@ -3,7 +3,7 @@
 
 import type { Client } from '@stompbox/client';
 import type { Command } from 'commander';
-import { type ConnectionFlags, connectionOptions, withClient } from '../connecting.ts';
+import { type ConnectionFlags, connectionOptions, talking } from '../connecting.ts';
 import { copyOf } from '../copying.ts';
 import {
   forgetReplayed,
@@ -34,11 +34,7 @@ export function replay(program: Command, house: House): void {
     .argument('<words...>', '[url] <file> [to]; to where each came from unless given')
     .option('--again', 'from the beginning, though it was replayed before')
     .option('--json', 'report as JSON');
-  connectionOptions(command).action(
-    house.run<ReplayFlags>((words, flags) =>
-      withClient(house, words, flags, {}, (client, rest) => play(client, rest, flags, house)),
-    ),
-  );
+  connectionOptions(command).action(talking<ReplayFlags>(house, play));
   examples(command, [
     ['stompbox replay orders.jsonl', 'back to where they came from'],
     ['stompbox replay stomp://new.example orders.jsonl /queue/orders', 'to a queue of another broker'],

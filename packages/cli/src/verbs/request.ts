@@ -2,7 +2,7 @@
 
 import type { Client } from '@stompbox/client';
 import type { Command } from 'commander';
-import { type ConnectionFlags, connectionOptions, withClient } from '../connecting.ts';
+import { type ConnectionFlags, connectionOptions, talking } from '../connecting.ts';
 import { printableLines } from '../escape.ts';
 import { WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
@@ -25,11 +25,7 @@ export function request(program: Command, house: House): void {
     .option('--timeout <time>', 'for the answer', duration, 15_000)
     .option('--answers <number>', 'take so many, from whoever answers', whole(1), 1)
     .option('--quiet-for <time>', 'with --answers: end when no more came for so long', duration);
-  connectionOptions(messageOptions(command)).action(
-    house.run<RequestFlags>((words, flags) =>
-      withClient(house, words, flags, {}, (client, rest) => ask(client, rest, flags, house)),
-    ),
-  );
+  connectionOptions(messageOptions(command)).action(talking<RequestFlags>(house, ask));
   examples(command, [
     ['stompbox request /queue/quotes AAPL', 'the answer, or exit code 4 after 15 s; 1 where it is a refusal'],
     ['stompbox request /queue/quotes --json \'{"sku":7}\' | jq .body', 'JSON both ways'],

@@ -4,7 +4,7 @@
 import type { Body, Client, Message } from '@stompbox/client';
 import type { Command } from 'commander';
 import { CommandFailed, runCommand } from '../command.ts';
-import { type ConnectionFlags, connectionOptions, countOption, withClient } from '../connecting.ts';
+import { type ConnectionFlags, connectionOptions, countOption, talking } from '../connecting.ts';
 import { json, printable } from '../escape.ts';
 import { SystemFailure, WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
@@ -33,15 +33,9 @@ export function respond(program: Command, house: House): void {
   countOption(command, 'end after so many; those under way are finished')
     .option('--json', 'the answer is JSON, and so is what is reported')
     .option('-q, --quiet', 'do not report each request');
-  connectionOptions(command).action(
-    house.run<RespondFlags>((words, flags) => {
-      const onError = (error: unknown): void =>
-        error instanceof CommandFailed ? house.out.warn(`refused: ${error.message}`) : house.tell(error);
-      return withClient(house, words, flags, { reconnects: true, onError }, (client, rest) =>
-        answer(client, rest, flags, house),
-      );
-    }),
-  );
+  const onError = (error: unknown): void =>
+    error instanceof CommandFailed ? house.out.warn(`refused: ${error.message}`) : house.tell(error);
+  connectionOptions(command).action(talking<RespondFlags>(house, answer, { reconnects: true, onError }));
   examples(command, [
     ['stompbox respond /queue/shout -- tr a-z A-Z', 'until Ctrl-C; requests under way are finished'],
     ['stompbox respond /queue/quotes --json --concurrency 4 -- ./quote.sh', 'four at a time, answers are JSON'],

@@ -2,7 +2,7 @@
 
 import type { Client } from '@stompbox/client';
 import type { Command } from 'commander';
-import { type ConnectionFlags, connectionOptions, countOption, withClient } from '../connecting.ts';
+import { type ConnectionFlags, connectionOptions, countOption, talking } from '../connecting.ts';
 import { json, printable } from '../escape.ts';
 import { PartlyDone, WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
@@ -32,11 +32,7 @@ export function send(program: Command, house: House): void {
     .option('--transaction', 'all of them or none')
     .option('--no-confirm', 'do not wait for receipts')
     .option('-q, --quiet', 'say nothing when all went well');
-  connectionOptions(messageOptions(command)).action(
-    house.run<SendFlags>((words, flags) =>
-      withClient(house, words, flags, {}, (client, rest) => deliver(client, rest, flags, house)),
-    ),
-  );
+  connectionOptions(messageOptions(command)).action(talking<SendFlags>(house, deliver));
   examples(command, [
     ['stompbox send /queue/hello hi', 'one message to the broker on this machine'],
     [
