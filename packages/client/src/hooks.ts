@@ -71,6 +71,11 @@ export class Hooks {
     return written;
   }
 
+  /** Whether anybody sees frames that leave, and may keep them. */
+  get seesLeaving(): boolean {
+    return this.#interceptors.hasOutgoing || this.sees('frameSending') || this.sees('frameSent');
+  }
+
   get rewritesIncoming(): boolean {
     return this.#interceptors.hasIncoming;
   }

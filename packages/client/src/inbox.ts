@@ -87,7 +87,7 @@ export class Inbox<Item> {
   readonly #given: ((item: Item) => void) | undefined;
   readonly #items: (Item | undefined)[] = [];
   #first = 0; // of #items that is not taken: shift() would move the others each time
-  readonly #readers = new Set<Reader<Item>>();
+  readonly #readers: Reader<Item>[] = []; // mostly one
   #end: { readonly error: Error | undefined } | undefined;
 
   /** `what` is what a TimeoutError says was waited for; `size` is an item's in bytes; `given` hears what each reader gets. */
@@ -109,7 +109,7 @@ export class Inbox<Item> {
   }
   /** Somebody waits, so nothing does. */
   get hasReaders(): boolean {
-    return this.#readers.size > 0;
+    return this.#readers.length > 0;
   }
   get ended(): boolean {
     return this.#end !== undefined;
@@ -117,7 +117,8 @@ export class Inbox<Item> {
 
   put(item: Item): void {
     if (this.#end !== undefined) return;
-    for (const reader of this.#readers) {
+    const reader = this.#readers[0];
+    if (reader !== undefined) {
       this.#given?.(item);
       reader.give(item);
       return;
@@ -156,7 +157,8 @@ export class Inbox<Item> {
     return new Promise((resolve, reject) => {
       const { timeoutMs = 0 } = options;
       const finish = (): void => {
-        this.#readers.delete(reader);
+        const at = this.#readers.indexOf(reader);
+        if (at >= 0) this.#readers.splice(at, 1);
         stopTimer?.();
         stopSignal?.();
       };
@@ -170,7 +172,7 @@ export class Inbox<Item> {
           reject(error);
         },
       };
-      this.#readers.add(reader);
+      this.#readers.push(reader);
       const stopSignal = onAbort(signal, (reason) => reader.fail(reason));
       const stopTimer =
         timeoutMs > 0

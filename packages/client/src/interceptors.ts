@@ -84,6 +84,10 @@ export class Interceptors {
     return written;
   }
 
+  get hasOutgoing(): boolean {
+    return this.#outgoing !== undefined;
+  }
+
   get hasIncoming(): boolean {
     return this.#incoming !== undefined;
   }

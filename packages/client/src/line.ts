@@ -88,6 +88,7 @@ export class Line {
         limits: settings.limits,
         leniency: settings.leniency,
         streamBodiesOver: settings.streamBodiesOver,
+        onePiece: channel.framed,
         connectTimeoutMs: settings.connectTimeoutMs,
         frameTimeoutMs: 0, // we may be the slow one; a broker that stops in a frame stops its heart-beats too
       },

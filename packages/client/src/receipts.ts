@@ -9,8 +9,8 @@ interface Waiter {
   readonly what: string;
   readonly by: number;
   readonly ms: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+  resolve: () => void;
+  reject: (error: unknown) => void;
   stop: (() => void) | undefined;
 }
 
@@ -43,6 +43,7 @@ export class Receipts {
       const waiter: Waiter = { what, by, ms, resolve, reject, stop: undefined };
       this.#waiters.set(id, waiter);
       if (this.#waiters.size === 1) this.#awaited();
+      if (signal === undefined) return;
       waiter.stop = onAbort(signal, (reason) => {
         this.#forgotten(id);
         this.#end(id, waiter);
@@ -55,16 +56,18 @@ export class Receipts {
   confirm(id: string): boolean {
     const waiter = this.#waiters.get(id);
     if (waiter === undefined) return false;
+    const { resolve } = waiter;
     this.#end(id, waiter);
-    waiter.resolve();
+    resolve();
     return true;
   }
 
   refuse(id: string, error: Error): void {
     const waiter = this.#waiters.get(id);
     if (waiter === undefined) return;
+    const { reject } = waiter;
     this.#end(id, waiter);
-    waiter.reject(error);
+    reject(error);
   }
 
   /** Ends those whose time is up. `hint` is what the error says besides. */
@@ -75,9 +78,10 @@ export class Receipts {
         if (waiter.by < next) next = waiter.by;
         continue;
       }
+      const { reject } = waiter;
       this.#forgotten(id);
       this.#end(id, waiter);
-      waiter.reject(new TimeoutError(waiter.what, waiter.ms, { outcome: 'unknown', hint }));
+      reject(new TimeoutError(waiter.what, waiter.ms, { outcome: 'unknown', hint }));
     }
     this.#deadline = next;
   }
@@ -85,8 +89,9 @@ export class Receipts {
   /** The connection is gone: the outcome of all of them is unknown. */
   fail(error: Error): void {
     for (const [id, waiter] of this.#waiters) {
+      const { reject } = waiter;
       this.#end(id, waiter);
-      waiter.reject(error);
+      reject(error);
     }
     this.#deadline = Number.POSITIVE_INFINITY;
   }
@@ -94,5 +99,10 @@ export class Receipts {
   #end(id: string, waiter: Waiter): void {
     this.#waiters.delete(id);
     waiter.stop?.();
+    // A Map that has grown keeps what was in it until the next full collection: leave it nothing that holds a promise.
+    waiter.resolve = waiter.reject = nothing;
+    waiter.stop = undefined;
   }
 }
+
+function nothing(): void {}

@@ -33,12 +33,13 @@ export interface SendOptions extends WaitOptions {
 
 const NO_HEADERS: Readonly<Record<string, string>> = {};
 
-/** The frame; a streamed body is not in it. Throws UsageError. */
+/** The frame; a streamed body is not in it. `encoded` is the body, where it is a text that was encoded before. Throws UsageError. */
 export function sendFrame(
   destination: string,
   body: Body,
   options: SendOptions,
   receipt: string | undefined,
+  encoded?: Uint8Array | undefined,
 ): Frame<'SEND'> {
   const pairs: [name: string, value: HeaderValue][] = [['destination', destination]];
   const { headers = NO_HEADERS } = options;
@@ -51,7 +52,7 @@ export function sendFrame(
     const value = headers[name];
     if (value !== undefined && name !== 'destination') pairs.push([name, asked(value)]);
   }
-  return frame('SEND', pairs, isSource(body) ? '' : contentOf(body));
+  return frame('SEND', pairs, encoded ?? (isSource(body) ? '' : contentOf(body)));
 }
 
 /** Headers with every value asked for. */

@@ -88,7 +88,9 @@ export class Speaker {
     if (confirm && options.transaction !== undefined) throw confirmedByCommit();
     if (isSource(body)) return this.#stream(destination, body, options, confirm);
     const receipt = confirm ? this.receiptId() : undefined;
-    return this.say(sendFrame(destination, body, options, receipt), receipt, options, destination);
+    const isOurs = typeof body === 'string' && body !== '' && !this.#streams.underWay && !this.#hooks.seesLeaving;
+    const encoded = isOurs ? this.#writer.encoded(body) : undefined;
+    return this.say(sendFrame(destination, body, options, receipt, encoded), receipt, options, destination);
   }
 
   #stream(destination: string, source: Source, options: SendOptions, confirm: boolean): Promise<void> {

@@ -13,6 +13,7 @@
 import type { ClientSession } from '@stompbox/protocol';
 import type { Channel } from '@stompbox/transport';
 import type { Clock } from './clock.ts';
+import { Scratch } from './scratch.ts';
 
 /** Do not wait for more with more than this; what an encoder has room for, less the frame that made it enough. Bytes. */
 const ENOUGH = 48 * 1024;
@@ -28,6 +29,8 @@ export class Writer {
   readonly #channel: Channel;
   readonly #clock: Clock;
   readonly #framed: boolean;
+  readonly #lends: boolean;
+  readonly #scratch = new Scratch();
   #listening = false;
   #isFirst = false;
   #said = 0; // bytes that waited a microtask ago
@@ -40,6 +43,12 @@ export class Writer {
     this.#channel = channel;
     this.#clock = clock;
     this.#framed = channel.framed;
+    this.#lends = channel.settled !== undefined;
+  }
+
+  /** A body of a frame that nobody keeps and that is said at once; undefined where that gains nothing. */
+  encoded(text: string): Uint8Array | undefined {
+    return this.#lends ? this.#scratch.encode(text) : undefined;
   }
 
   /** Call after the session wrote one frame. `alone`: somebody may ask `ready()` before he says more. */
@@ -74,11 +83,16 @@ export class Writer {
   flush(): void {
     if (this.#session.pending === 0) return;
     const now = this.#clock.now();
-    if (this.#framed) {
+    if (!this.#lends && this.#framed) {
       if (!this.#channel.write(this.#session.take(now))) this.#full = true;
       return;
     }
-    for (const bytes of this.#session.takeAll(now)) if (!this.#channel.write(bytes)) this.#full = true;
+    for (const bytes of this.#lends ? this.#session.lendAll(now) : this.#session.takeAll(now)) {
+      if (!this.#channel.write(bytes)) this.#full = true;
+    }
+    if (!this.#channel.settled) return;
+    this.#session.reuse();
+    this.#scratch.free();
   }
 
   /** Resolved while the channel takes more; otherwise resolves when it does again, and rejects with the end of the connection. */

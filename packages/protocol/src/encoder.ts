@@ -33,6 +33,8 @@ export interface EncoderOptions {
    * `replace` for what somebody else did: LF, CR and NUL become a blank, and names that hold them or a colon are dropped.
    */
   readonly unrepresentable?: 'throw' | 'replace' | undefined;
+  /** Large bodies are copied too, so that all there is to take is one piece. */
+  readonly onePiece?: boolean | undefined;
 }
 
 /** The first buffer: room for what a connection that is idle has said. */
@@ -46,6 +48,9 @@ const WORTH_COPYING = 16 * 1024;
 /** Bytes that are not copied into the buffer but handed on as they are, from this length on. */
 const WORTH_KEEPING = 16 * 1024;
 
+/** A buffer up to here is used again. */
+const WORTH_REUSING = 512 * 1024;
+
 const LF = 10;
 const CR = 13;
 
@@ -58,6 +63,8 @@ export class Encoder {
   readonly #first: number; // how much room to make at first
   #room: number; // how much room the next buffer has at least
   #buffer: Uint8Array = EMPTY;
+  #lends = false;
+  #given: Uint8Array | undefined; // lent: the buffer before that one
   #length = 0; // of #buffer
   #parts: Uint8Array[] = []; // what is complete: parts of #buffer, and large bodies between them
   #partStart = 0; // where in #buffer the next part begins
@@ -102,6 +109,22 @@ export class Encoder {
     return parts;
   }
 
+  /** As takeAll(), and a small one is no copy either: for who says `reuse()` when it is written. */
+  lendAll(): Uint8Array[] {
+    if (this.length === 0) return [];
+    this.#lends = true;
+    return this.#parts.length === 0 ? [this.#cut()] : this.takeAll();
+  }
+
+  /** Nobody needs any more what was taken: its memory may be written again. */
+  reuse(): void {
+    if (this.length > 0) return;
+    if (this.#given !== undefined && this.#given.length > this.#buffer.length) this.#buffer = this.#given;
+    if (this.#buffer.length > WORTH_REUSING) this.#buffer = EMPTY;
+    this.#given = undefined;
+    this.#length = this.#partStart = 0;
+  }
+
   // What is in #buffer and in no part, as a part of it.
   #cut(): Uint8Array {
     const part = this.#buffer.subarray(this.#partStart, this.#length);
@@ -114,6 +137,7 @@ export class Encoder {
   #letGo(): void {
     this.#room = SCRATCH;
     if (this.#length * 2 <= this.#buffer.length) return;
+    this.#given = this.#lends ? this.#buffer : undefined;
     this.#buffer = EMPTY;
     this.#length = this.#partStart = 0;
   }
@@ -162,7 +186,7 @@ export class Encoder {
   /** `bytes[start, end)`. */
   slice(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start;
-    if (length >= WORTH_KEEPING) {
+    if (length >= WORTH_KEEPING && !this.#options.onePiece) {
       this.#keep(bytes.subarray(start, end));
       return;
     }

@@ -19,13 +19,15 @@ import type { Version } from './version.ts';
 export interface SessionOptions {
   readonly limits?: Partial<Limits> | undefined;
   /** Deviations from the strict grammar, for a peer that is known to need them (conformance 7). */
-  readonly leniency?: (DecoderLeniency & Omit<EncoderOptions, 'version' | 'unrepresentable'>) | undefined;
+  readonly leniency?: (DecoderLeniency & Omit<EncoderOptions, 'version' | 'unrepresentable' | 'onePiece'>) | undefined;
   /** How long CONNECT and CONNECTED may take. Milliseconds, default 10 000; 0 is for ever. */
   readonly connectTimeoutMs?: number | undefined;
   /** How long a head may take to arrive, and a body may pause. Milliseconds, default 60 000; 0 is for ever (M-30, M-37). */
   readonly frameTimeoutMs?: number | undefined;
   /** How many times its agreed gap a silent peer is given (H-06). Default 2. */
   readonly heartBeatTolerance?: number | undefined;
+  /** As the encoder has it: all there is to take is one piece. */
+  readonly onePiece?: boolean | undefined;
 }
 
 /** The peer broke the specification; nothing follows. On a server `receipt` is what the frame at fault had asked for (R-07). */
@@ -60,7 +62,7 @@ export abstract class Session {
       limits: options.limits,
       streamBodiesOver: options.streamBodiesOver,
     });
-    this.encoder = new Encoder({ ...options.leniency, unrepresentable });
+    this.encoder = new Encoder({ ...options.leniency, unrepresentable, onePiece: options.onePiece });
     this.#tolerance = options.heartBeatTolerance ?? 2;
     this.#connectBy = now + ((options.connectTimeoutMs ?? 10_000) || Number.POSITIVE_INFINITY);
     this.#idleTimeout = options.idleTimeoutMs || Number.POSITIVE_INFINITY;
@@ -138,6 +140,17 @@ export abstract class Session {
   takeAll(now: number): Uint8Array[] {
     if (this.encoder.length > 0) this.#keepAlive?.sent(now);
     return this.encoder.takeAll();
+  }
+
+  /** As `takeAll`, without a copy of small ones: for who says `reuse()` when they are written. */
+  lendAll(now: number): Uint8Array[] {
+    if (this.encoder.length > 0) this.#keepAlive?.sent(now);
+    return this.encoder.lendAll();
+  }
+
+  /** Nobody needs any more what was taken: its memory may be written again. */
+  reuse(): void {
+    this.encoder.reuse();
   }
 
   /** When `tick` has something to do; Infinity for never. The clock of `now`. */

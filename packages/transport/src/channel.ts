@@ -51,6 +51,11 @@ export interface Channel {
   readonly framed: boolean;
   /** Bytes given to `write` that the network has not taken yet. */
   readonly buffered: number;
+  /**
+   * True where nothing that was written is held here any more, so that its memory may be used again. Undefined where a
+   * transport cannot tell.
+   */
+  readonly settled?: boolean | undefined;
   /** Starts the flow. Bytes that came before are kept until then. Call once. */
   open(handlers: ChannelHandlers): void;
   /**

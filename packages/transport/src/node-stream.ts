@@ -43,6 +43,11 @@ class NodeStreamChannel implements Channel {
     return this.#end ? 0 : this.#socket.writableLength;
   }
 
+  // TLS keeps what it could not encrypt at once.
+  get settled(): boolean | undefined {
+    return this.peer.transport === 'tls' ? undefined : this.#socket.writableLength === 0;
+  }
+
   open(handlers: ChannelHandlers): void {
     if (this.#handlers) throw new Error('a channel is opened once');
     this.#handlers = handlers;

@@ -23,6 +23,8 @@ export interface MessageListener {
 /** The few verbs a channel needs of a WebSocket that is open. Listeners are never called from inside a verb. */
 export interface MessageSocket {
   readonly buffered: number;
+  /** Set where `send` copies what it is given. */
+  readonly copies?: true | undefined;
   /** True where `pause` reaches the network. Otherwise the channel keeps what comes, within its bound. */
   readonly canPause: boolean;
   listen(listener: MessageListener): void;
@@ -96,6 +98,10 @@ class WebSocketChannel implements Channel {
 
   get buffered(): number {
     return this.#end ? 0 : this.#socket.buffered;
+  }
+
+  get settled(): true | undefined {
+    return this.#socket.copies;
   }
 
   open(handlers: ChannelHandlers): void {

@@ -15,6 +15,8 @@ const LONGEST_HEAD = 14;
 
 /** A buffer that many messages share. Bytes. */
 const SHARED = 64 * 1024;
+/** A buffer up to here is used again. Bytes. */
+const WORTH_REUSING = 512 * 1024;
 /** Fresh random bytes that are drawn at a time: a key must not be foreseen (5.3). */
 const RANDOM = 4 * 1024;
 
@@ -67,6 +69,11 @@ export class ClientFrames {
     const taken = this.#buffer.subarray(this.#from, this.#length);
     this.#from = this.#length;
     return taken;
+  }
+
+  /** Nobody needs any more what was taken: its memory may be written again. */
+  reuse(): void {
+    if (this.#from === this.#length && this.#buffer.length <= WORTH_REUSING) this.#from = this.#length = 0;
   }
 
   #mask(start: number, end: number, key: Uint8Array): void {

@@ -6,7 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { nextTick } from 'node:process';
-import { connect } from 'node:tls';
+import { connect, TLSSocket } from 'node:tls';
 import { type ClientOptions, type RawData, WebSocket } from 'ws';
 import { type AttemptOptions, attempt } from './attempt.ts';
 import { type Channel, TransportError } from './channel.ts';
@@ -190,6 +190,7 @@ const ENOUGH = 48 * 1024;
 /** Speaks `ws` to a WebSocketChannel. */
 export class NodeSocket implements MessageSocket {
   readonly canPause: boolean = true;
+  readonly copies: true | undefined;
   readonly #socket: WebSocket;
   #binary: BinaryMode;
   #isFirst = true;
@@ -212,6 +213,7 @@ export class NodeSocket implements MessageSocket {
     this.#remote = remote;
     this.#pings = pings;
     this.#wire = wire;
+    this.copies = wire === undefined ? undefined : true;
   }
 
   get buffered(): number {
@@ -249,7 +251,9 @@ export class NodeSocket implements MessageSocket {
     if (this.#frames.length === 0) return;
     const bytes = this.#frames.take();
     // After a close frame nothing may follow (RFC 6455, 5.5.1).
-    if (this.#socket.readyState === WebSocket.OPEN) this.#wire?.write(bytes, this.#onTaken);
+    if (this.#wire === undefined || this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#wire.write(bytes, this.#onTaken);
+    if (this.#wire.writableLength === 0 && !(this.#wire instanceof TLSSocket)) this.#frames.reuse();
   };
 
   whenBelow(mark: number, tell: () => void): void {

@@ -54,6 +54,19 @@ test('what was taken is not touched by what is added later', () => {
   expect(taken.map((bytes) => read(bytes, 0).payload)).toEqual(LENGTHS.map(pattern));
 });
 
+test('what was taken is written over only when it was given back', () => {
+  const frames = new ClientFrames();
+  frames.add(pattern(10), true);
+  const first = frames.take();
+  frames.add(pattern(11), true);
+  expect(read(first, 0).payload).toEqual(pattern(10));
+  frames.reuse();
+  expect(read(frames.take(), 0).payload).toEqual(pattern(11)); // it had not been taken
+  frames.reuse();
+  frames.add(pattern(12), true);
+  expect(frames.take().byteOffset).toBe(first.byteOffset);
+});
+
 test('every message has a key of its own (RFC 6455, 5.3)', () => {
   const frames = new ClientFrames();
   const keys = new Set<string>();
