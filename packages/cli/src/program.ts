@@ -5,11 +5,13 @@ import { EXIT } from './exit-codes.ts';
 import { exitCodeHelp, House, type Verb } from './house.ts';
 import { broker } from './verbs/broker.ts';
 import { browse } from './verbs/browse.ts';
+import { completion } from './verbs/completion.ts';
 import { conformance } from './verbs/conformance.ts';
 import { demo } from './verbs/demo.ts';
 import { doctor } from './verbs/doctor.ts';
 import { drain } from './verbs/drain.ts';
 import { listen } from './verbs/listen.ts';
+import { man } from './verbs/man.ts';
 import { move } from './verbs/move.ts';
 import { passwd } from './verbs/passwd.ts';
 import { replay } from './verbs/replay.ts';
@@ -34,6 +36,8 @@ const VERBS: readonly Verb[] = [
   replay,
   doctor,
   conformance,
+  completion,
+  man,
   demo,
 ];
 

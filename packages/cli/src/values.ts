@@ -66,7 +66,8 @@ export function destination(text: string): To {
   return kind === 'queue' ? queue(name) : topic(name);
 }
 
-const URL_WORD = /^(?:(?:stomp|tcp|stomps|ssl|stomp\+ssl|ws|wss|stomp\+unix):|failover:)/i;
+// Any scheme with two slashes: a mistyped one is to be refused, and not to become the name of a queue.
+const URL_WORD = /^(?:[a-z][a-z0-9+.-]*:\/\/|failover:|stomp\+unix:)/i;
 
 /** Whether a word names a broker and not a destination. */
 export function isUrl(word: string): boolean {
