@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { EXIT } from './exit-codes.ts';
 import { exitCodeHelp, House, type Verb } from './house.ts';
+import { bench } from './verbs/bench.ts';
 import { broker } from './verbs/broker.ts';
 import { browse } from './verbs/browse.ts';
 import { completion } from './verbs/completion.ts';
@@ -18,6 +19,7 @@ import { replay } from './verbs/replay.ts';
 import { request } from './verbs/request.ts';
 import { respond } from './verbs/respond.ts';
 import { send } from './verbs/send.ts';
+import { tap } from './verbs/tap.ts';
 import type { World } from './world.ts';
 
 const VERSION = '0.1.0';
@@ -36,6 +38,8 @@ const VERBS: readonly Verb[] = [
   replay,
   doctor,
   conformance,
+  tap,
+  bench,
   completion,
   man,
   demo,

@@ -235,7 +235,8 @@ function outcomeOf(error: unknown): Outcome | 'rejected' | undefined {
   return error.outcome === 'unknown' ? 'unknown' : error.outcome === 'unsent' ? 'unsent' : 'rejected';
 }
 
-async function pace(clock: House['world']['clock'], due: number, signal: AbortSignal): Promise<void> {
+/** Resolves when it is `due`; rejects as `sleep` does. */
+export async function pace(clock: House['world']['clock'], due: number, signal: AbortSignal): Promise<void> {
   const wait = due - clock.now();
   if (wait > 0) await sleep(clock, wait, signal);
 }

@@ -250,6 +250,11 @@ export class Decoder {
     return this.#stage === 'between' || this.#stage === 'head' ? 'head' : 'body';
   }
 
+  /** With `resync`: why what is being skipped makes no frame. Undefined while there is nothing to skip. */
+  get damage(): ProtocolError | undefined {
+    return this.#stage === 'lost' ? this.#error : undefined;
+  }
+
   /** Appends a chunk. It belongs to the decoder from now on: frames may be views into it. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#stage === 'broken') return;
