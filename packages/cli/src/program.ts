@@ -19,6 +19,7 @@ import { replay } from './verbs/replay.ts';
 import { request } from './verbs/request.ts';
 import { respond } from './verbs/respond.ts';
 import { send } from './verbs/send.ts';
+import { shell } from './verbs/shell.ts';
 import { tap } from './verbs/tap.ts';
 import type { World } from './world.ts';
 
@@ -36,6 +37,7 @@ const VERBS: readonly Verb[] = [
   move,
   drain,
   replay,
+  shell,
   doctor,
   conformance,
   tap,
@@ -52,6 +54,7 @@ export function program(house: House): Command {
     .description('One command line for any STOMP broker.')
     .version(VERSION)
     .helpCommand('help [verb]', 'what a verb does, with examples')
+    .enablePositionalOptions() // -V means something else behind shell
     .showHelpAfterError('(--help says more)')
     .showSuggestionAfterError()
     .exitOverride()

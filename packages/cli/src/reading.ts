@@ -79,7 +79,7 @@ export async function readMessages(
 }
 
 /** What was not settled goes back to the broker. */
-async function leave(subscriptions: readonly ClientSubscription[]): Promise<void> {
+export async function leave(subscriptions: readonly ClientSubscription[]): Promise<void> {
   const left = await Promise.allSettled(subscriptions.map((subscription) => subscription.unsubscribe()));
   for (const one of left) {
     const isGone =
