@@ -242,6 +242,7 @@ export async function targetOf(house: House, words: readonly string[], flags: Co
     ...(passcode !== undefined && { passcode }),
     ...(flags.host !== undefined && { host: flags.host }),
     dial: { timeoutMs: flags.connectTimeout, ...(tls !== undefined && { tls }) },
+    open: house.world.dial,
     signal: house.stop,
   };
 }

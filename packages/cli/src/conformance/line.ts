@@ -1,8 +1,9 @@
 // One connection to a broker, in bytes: what is said goes out as it stands, what is heard comes back as frames, and
 // every wait ends. It sends nothing by itself and forgives all it can, for it is here to look and not to judge.
 
+import type { Dial } from '@stompbox/client';
 import { Decoder, Frame, ProtocolError, type Version } from '@stompbox/protocol';
-import type { Channel, ChannelEnd } from '@stompbox/transport';
+import { type Channel, type ChannelEnd, parseEndpoint } from '@stompbox/transport';
 import { type DialOptions, dial } from '@stompbox/transport/dial';
 
 /** What was waited for: a frame, the end of the connection, bytes that are no STOMP, or nothing in time. */
@@ -15,6 +16,8 @@ export type Heard =
 export interface LineOptions extends DialOptions {
   /** How long `next` waits unless told otherwise. Milliseconds. */
   readonly patienceMs: number;
+  /** Opens channels instead of the usual dialling: for tests. */
+  readonly open?: Dial | undefined;
 }
 
 /** Above this many frames that nobody has asked for, reading pauses. */
@@ -47,20 +50,26 @@ export class Line {
   #beats = 0;
   #stalled = false;
 
-  private constructor(channel: Channel, patienceMs: number) {
+  private constructor(channel: Channel, patienceMs: number, signal: AbortSignal | undefined) {
     this.#channel = channel;
     this.#patienceMs = patienceMs;
+    const callOff = (): void => channel.destroy();
+    signal?.addEventListener('abort', callOff);
     channel.open({
       data: (bytes) => this.#read(bytes),
       drain: () => {},
       ended: () => this.#hear({ is: 'closed', end: {} }), // the broker has said its last word, and waits for us to close
-      closed: (end) => this.#hear({ is: 'closed', end }),
+      closed: (end) => {
+        signal?.removeEventListener('abort', callOff);
+        this.#hear({ is: 'closed', end });
+      },
     });
   }
 
   /** Rejects with a TransportError, as `dial` does. */
   static async open(url: string, options: LineOptions): Promise<Line> {
-    return new Line(await dial(url, options), options.patienceMs);
+    const { open = dial, patienceMs, signal } = options;
+    return new Line(await open(parseEndpoint(url), options), patienceMs, signal);
   }
 
   /** How headers are read from now on; undefined before CONNECTED. */

@@ -1,6 +1,6 @@
 // The first meeting: is there a broker, does it let us in, who is it, which versions does it speak.
 
-import { detectProfile, type ProfileName } from '@stompbox/client';
+import { type Dial, detectProfile, type ProfileName } from '@stompbox/client';
 import { type Frame, StompError, VERSIONS, type Version } from '@stompbox/protocol';
 import { formatEndpoint, parseEndpoint } from '@stompbox/transport';
 import type { DialOptions } from '@stompbox/transport/dial';
@@ -17,6 +17,8 @@ export interface Target {
   readonly host?: string | undefined;
   /** How to dial. */
   readonly dial?: DialOptions | undefined;
+  /** Opens channels instead of the usual dialling: for tests. */
+  readonly open?: Dial | undefined;
   /** How long one answer may take. Milliseconds, 2,000 unless given. */
   readonly patienceMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -63,6 +65,7 @@ export async function meet(target: Target): Promise<Met> {
     ...target.dial,
     ...(signal === undefined ? {} : { signal }),
     patienceMs: target.patienceMs ?? 2_000,
+    open: target.open,
   };
   const who = `${login === undefined ? '' : `login:${login}\n`}${passcode === undefined ? '' : `passcode:${passcode}\n`}`;
   const named = 'host' in endpoint ? endpoint.host : 'localhost';

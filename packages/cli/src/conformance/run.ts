@@ -90,18 +90,23 @@ export async function runConformance(options: ConformanceOptions): Promise<Repor
   const run = async (check: Check): Promise<void> => {
     options.signal?.throwIfAborted();
     if (!deadline.aborted) findings.set(check, await ask(check, site, used));
+    options.signal?.throwIfAborted(); // it ends all connections, which is no finding
     options.progress?.(findings.size, checks.length);
   };
-  await inParallel(gentle, options.parallel ?? 4, run);
-  // One at a time, so that what one does to the broker is not put down to another.
-  for (const check of harsh) {
-    await run(check);
-    if (!(await isAlive(site, used))) {
-      findings.set(check, [...(findings.get(check) ?? []), fatal(check)]);
-      break;
+  let left: readonly string[] = [];
+  try {
+    await inParallel(gentle, options.parallel ?? 4, run);
+    // One at a time, so that what one does to the broker is not put down to another.
+    for (const check of harsh) {
+      await run(check);
+      if (!(await isAlive(site, used))) {
+        findings.set(check, [...(findings.get(check) ?? []), fatal(check)]);
+        break;
+      }
     }
+  } finally {
+    left = await sweep(met, used);
   }
-  const left = await sweep(met, used);
   const rows = RULES.filter((rule) => isWanted(rule.id)).map((rule) =>
     row(rule, findings, over, options.hostile ?? false),
   );
@@ -115,6 +120,11 @@ export async function runConformance(options: ConformanceOptions): Promise<Repor
     rows,
     left,
   };
+}
+
+/** Whether `--only` can name it. */
+export function namesRules(wanted: string): boolean {
+  return RULES.some(({ id }) => id === wanted || isWithin(id, wanted));
 }
 
 /** Rows of section 8 alone, and others that say so, wait for `--hostile`. */
@@ -136,12 +146,14 @@ async function inParallel(
   const worker = async (): Promise<void> => {
     for (let check = waiting.shift(); check !== undefined; check = waiting.shift()) await run(check);
   };
-  await Promise.all(Array.from({ length: Math.max(1, width) }, worker));
+  const ends = await Promise.allSettled(Array.from({ length: Math.max(1, width) }, worker));
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
 
 /** Whether somebody else is still served; a broker may need a while to get over what it was sent. */
 async function isAlive(site: Site, used: Set<string>): Promise<boolean> {
   for (const end = performance.now() + ALIVE_MS; performance.now() < end; ) {
+    site.line.signal?.throwIfAborted();
     const asked = new Ask(site, 'alive', used);
     try {
       await works(asked, await asked.session());

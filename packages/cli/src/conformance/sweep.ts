@@ -31,9 +31,10 @@ async function emptyAll(met: Met, queues: readonly string[]): Promise<readonly s
 }
 
 async function empty(met: Met, queues: readonly string[]): Promise<Outcome> {
-  const line = await Line.open(met.url, met.line).catch(() => undefined);
-  if (line === undefined) return 'failed';
   const { login, passcode, host, broker } = met;
+  const { signal: _calledOff, ...options } = met.line; // who calls a run off wants it cleaned up all the same
+  const line = await Line.open(met.url, options).catch(() => undefined);
+  if (line === undefined) return 'failed';
   const who = `${login === undefined ? '' : `login:${login}\n`}${passcode === undefined ? '' : `passcode:${passcode}\n`}`;
   try {
     line.say(`CONNECT\naccept-version:1.2\nhost:${host}\n${who}\n\0`);

@@ -79,21 +79,26 @@ export async function runDoctor(options: DoctorOptions): Promise<Diagnosis> {
     ['limits', limitsOf],
     ['idle', (ask) => idle(ask, options.idleMs ?? 0)],
   ];
-  for (const [topic, see] of looks) {
-    signal?.throwIfAborted();
-    progress?.(topic);
-    const ask = new Ask(site, `doctor-${topic.replace(' ', '-')}`, used);
-    try {
-      findings.push(...(await see(ask)));
-    } catch (error) {
+  let left: readonly string[] = [];
+  try {
+    for (const [topic, see] of looks) {
       signal?.throwIfAborted();
-      if (!(error instanceof Departure) && !(error instanceof TransportError)) throw error;
-      findings.push(unseen(topic, error));
-    } finally {
-      ask.close();
+      progress?.(topic);
+      const ask = new Ask(site, `doctor-${topic.replace(' ', '-')}`, used);
+      try {
+        findings.push(...(await see(ask)));
+        signal?.throwIfAborted();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof Departure) && !(error instanceof TransportError)) throw error;
+        findings.push(unseen(topic, error));
+      } finally {
+        ask.close();
+      }
     }
+  } finally {
+    left = await sweep(met, used);
   }
-  const left = await sweep(met, used);
   return { url: met.shown, ...(met.server !== undefined && { server: met.server }), findings, left };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { junitOf, tableOf } from '../conformance/render.ts';
-import { runConformance } from '../conformance/run.ts';
+import { namesRules, runConformance } from '../conformance/run.ts';
 import { type ConnectionFlags, connectionOptions, targetOf } from '../connecting.ts';
 import { json } from '../escape.ts';
 import { EXIT, WrongUsage } from '../exit-codes.ts';
@@ -41,6 +41,9 @@ export function conformance(program: Command, house: House): void {
 async function put(words: readonly string[], flags: ConformanceFlags, house: House): Promise<number> {
   const { only, hostile, all, patience, json: asJson, junit } = flags;
   if (asJson && junit) throw new WrongUsage('--json and --junit are two forms of one report: choose one');
+  const unknown = only?.find((wanted) => !namesRules(wanted));
+  if (unknown !== undefined)
+    throw new WrongUsage(`no rule is called ${unknown}; --all lists them, and the URL comes first`);
   const { out } = house;
   let progress: ReturnType<typeof out.progress> | undefined;
   const report = await runConformance({
@@ -53,7 +56,6 @@ async function put(words: readonly string[], flags: ConformanceFlags, house: Hou
       progress.add();
     },
   });
-  if (report.rows.length === 0) throw new WrongUsage(`no rule is called ${only?.join(', ')}; --all lists them`);
   if (asJson) await out.print(`${json(report)}\n`);
   else if (junit) await out.print(junitOf(report));
   else for (const line of tableOf(report, out, all)) out.say(line);

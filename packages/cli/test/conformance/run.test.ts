@@ -56,7 +56,7 @@ describe('our broker', () => {
     expect(harsh.rows.map((row) => row.outcome)).toEqual(['pass', 'pass']);
   });
 
-  test('a run that is called off rejects with the reason', async () => {
+  test('a run that is called off rejects with the reason, and nothing is left of it either', async () => {
     const caller = new AbortController();
     const run = runConformance({
       url: url('stomp:'),
@@ -64,6 +64,7 @@ describe('our broker', () => {
       progress: () => caller.abort(new Error('enough')),
     });
     await expect(run).rejects.toThrow('enough');
+    expect(broker.stats()).toMatchObject({ bytes: 0 });
   });
 });
 

@@ -123,6 +123,17 @@ test('a broker that promises heart-beats and sends none, and answers nothing, is
   expect(about(diagnosis, 'version')).toMatchObject([{ level: 'good', data: { versions: ['1.2'] } }]);
 }, 60_000);
 
+test('a look that is called off rejects with the reason, also in the middle of an hour of silence', async () => {
+  const broker = await createBroker({ listen: ['tcp://127.0.0.1:0'] });
+  endings.push(() => void broker.close());
+  const caller = new AbortController();
+  const progress = (topic: Topic): void => {
+    if (topic === 'idle') setImmediate(() => caller.abort(new Error('enough')));
+  };
+  const look = runDoctor({ url: broker.urls[0] ?? '', idleMs: 3_600_000, signal: caller.signal, progress });
+  await expect(look).rejects.toThrow('enough');
+});
+
 test('a certificate is judged by its date', () => {
   const certificate = {
     host: 'broker.example',
