@@ -3,6 +3,8 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Dial } from '@stompbox/client';
+import { type Channel, TransportError } from '@stompbox/transport';
 import { afterAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../packages/cli/src/exit-codes.ts';
 import { complete } from '../../packages/cli/src/shell/completion.ts';
@@ -28,8 +30,9 @@ interface Typing {
 }
 
 /** The shell at a terminal. */
-function atTerminal(here: Stage, env: Readonly<Record<string, string>> = {}): Running & Typing {
+function atTerminal(here: Stage, env: Readonly<Record<string, string>> = {}, dial: Dial = here.dial): Running & Typing {
   const running = here.start(['shell'], {
+    dial,
     terminals: ['stdin', 'stdout', 'stderr'],
     env: { NO_COLOR: '1', STOMPBOX_HISTORY: '', ...env },
   });
@@ -284,6 +287,60 @@ describe('at a terminal', () => {
     await shell.typeWithTab('unsubscribe ');
     await shell.says('Unsubscribed from /queue/a');
     shell.type('quit');
+    expect((await shell.ended).code).toBe(0);
+  });
+
+  test('what came on a connection goes with it: the transaction, and messages to be settled', async () => {
+    await using here = await stage();
+    const channels: Channel[] = [];
+    const dial: Dial = async (...where) => {
+      const channel = await here.dial(...where);
+      channels.push(channel);
+      return channel;
+    };
+    const shell = atTerminal(here, {}, dial);
+    await shell.says('stompbox> ');
+    shell.type('subscribe /queue/a client');
+    await shell.says('Subscribed');
+    await here.client.send('/queue/a', 'first body');
+    await shell.says('first body');
+    shell.type('begin');
+    shell.type('send /queue/b never');
+    await shell.typeWithTab('ack ');
+    await shell.says('if the transaction commits');
+    channels[0]?.destroy();
+    await shell.says('the open transaction went with its connection');
+    await shell.says('connected again');
+    await shell.says('redelivered');
+    shell.type('commit');
+    await shell.says('no transaction is open');
+    await shell.typeWithTab('ack ');
+    await shell.says('Acknowledged: 1\n');
+    shell.type('quit');
+    expect((await shell.ended).code).toBe(0);
+    expect([await here.bodies('a'), await here.bodies('b')]).toEqual([[], []]);
+  });
+
+  test('Ctrl-C calls off a command that waits, and the next one is asked for', async () => {
+    await using here = await stage();
+    const channels: Channel[] = [];
+    const dial: Dial = async (...where) => {
+      if (channels.length > 0) throw new TransportError('refused', 'nobody is there');
+      const channel = await here.dial(...where);
+      channels.push(channel);
+      return channel;
+    };
+    const shell = atTerminal(here, {}, dial);
+    await shell.says('stompbox> ');
+    channels[0]?.destroy();
+    await shell.says('connecting again');
+    shell.type('send /queue/a waits');
+    await new Promise((resolve) => setImmediate(resolve));
+    shell.stdin.write('\u0003');
+    await shell.says('called off');
+    shell.type('version');
+    await shell.says('not connected');
+    shell.stdin.write('\u0003');
     expect((await shell.ended).code).toBe(0);
   });
 
