@@ -3,6 +3,9 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Broker } from '@stompbox/broker';
+import type { Dial } from '@stompbox/client';
+import { type MemoryPair, memoryPair } from '@stompbox/transport';
 import { ManualClock } from 'testkit';
 import { afterAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../packages/cli/src/exit-codes.ts';
@@ -142,7 +145,7 @@ describe('send', () => {
     await using here = await stage();
     const running = here.start(['send', '/queue/a', '--lines']);
     running.stdin.write('one\ntwo\n');
-    while ((await here.bodies('a')).length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await turnsUntil(() => here.broker.inspect.browse('a').length === 2);
     running.interrupt();
     const { code, err } = await running.ended;
     expect(code).toBe(EXIT.interrupted);
@@ -289,3 +292,50 @@ describe('listen', () => {
     expect(readFileSync(join(inbox, 'evil.txt'), 'utf8')).toBe('one');
   });
 });
+
+describe('a connection that is lost', () => {
+  /** Dials like the stage, and can cut what was dialled last. */
+  function cuttable(broker: Broker) {
+    let last: MemoryPair | undefined;
+    const dial: Dial = () => {
+      last = memoryPair();
+      broker.serve(last.b);
+      return Promise.resolve(last.a);
+    };
+    return { dial, cut: () => last?.cut() };
+  }
+
+  test('listen connects again and says so', async () => {
+    await using here = await stage();
+    const { dial, cut } = cuttable(here.broker);
+    const running = here.start(['listen', '/queue/a', '--raw'], { dial });
+    await here.client.send('/queue/a', 'before');
+    await running.says('before');
+    await turnsUntil(() => here.broker.inspect.queues().every(({ unsettled }) => unsettled === 0));
+    cut();
+    await running.says('connecting again');
+    await running.says('connected again to stomp://127.0.0.1:61613');
+    await here.client.send('/queue/a', 'after');
+    await running.says('after');
+    running.interrupt();
+    expect(await running.ended).toMatchObject({ code: 0, out: 'before\nafter\n' });
+  });
+
+  test('send ends with 3, and says how many the broker has', async () => {
+    await using here = await stage();
+    const { dial, cut } = cuttable(here.broker);
+    const running = here.start(['send', '/queue/a', '--lines'], { dial });
+    running.stdin.write('one\ntwo\n');
+    await turnsUntil(() => here.broker.inspect.browse('a').length === 2);
+    cut();
+    running.stdin.end('three\n');
+    const { code, out, err } = await running.ended;
+    expect({ code, out }).toEqual({ code: EXIT.connection, out: '' });
+    const [, sent, unknown = '0'] = /\((\d) sent(?:, the outcome of (\d) is unknown)?\)/.exec(err) ?? [];
+    expect(Number(sent) + Number(unknown)).toBe(2);
+  });
+});
+
+async function turnsUntil(met: () => boolean): Promise<void> {
+  while (!met()) await new Promise((resolve) => setImmediate(resolve));
+}
