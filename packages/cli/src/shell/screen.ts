@@ -44,7 +44,8 @@ export class Screen {
     moveCursor(this.#terminal, 0, -rows);
     clearScreenDown(this.#terminal);
     write();
-    this.#terminal.write('\n'.repeat(rows)); // redrawing begins so many rows up
+    // Readline would begin as many rows up as it remembers, which are none now, and after a paste not those of getCursorPos().
+    Object.assign(line, { prevRows: 0 });
     line.prompt(true);
   }
 }

@@ -58,7 +58,7 @@ export class Session {
   readonly house: House;
   readonly client: Client;
   readonly options: SessionOptions;
-  readonly held = new Held();
+  readonly held: Held = new Held();
   readonly sent: Sent = { done: 0, undone: 0 };
   readonly #subscriptions = new Map<string, Open>();
   readonly #places = new Set<string>();
