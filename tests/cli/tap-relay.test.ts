@@ -4,8 +4,8 @@ import { encode, type Frame, frame } from '@stompbox/protocol';
 import { type Channel, type ChannelEnd, memoryPair } from '@stompbox/transport';
 import { ManualClock } from 'testkit';
 import { expect, test } from 'vitest';
-import { Ear, type Heard, KEPT_BODY } from '../../src/tap/ear.ts';
-import { Relay } from '../../src/tap/relay.ts';
+import { Ear, type Heard, KEPT_BODY } from '../../packages/cli/src/tap/ear.ts';
+import { Relay } from '../../packages/cli/src/tap/relay.ts';
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
