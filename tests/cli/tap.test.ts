@@ -122,6 +122,14 @@ test('it ends without a word when nobody reads it (M-161)', async () => {
   expect((await running.ended).code).toBe(EXIT.done);
 });
 
+test('a passcode in the URL is warned about and shown nowhere (M-163)', async () => {
+  const { running } = await tapping(tcp.replace('//', '//ann:hunter2@'));
+  running.interrupt();
+  const { out, err } = await running.ended;
+  expect(err).toContain('can be read by everybody');
+  expect(out + err).not.toContain('hunter2');
+});
+
 test('a port that is taken, TLS to listen on and what is no URL are told with their exit codes', async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

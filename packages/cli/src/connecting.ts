@@ -114,7 +114,12 @@ export async function readText(path: string, what: string): Promise<string> {
 const SECRET_IN_URL = /\/\/[^/?#@]*:[^/?#@]+@/;
 
 /** The warning that a secret on the command line deserves (M-163). */
-export function warnOfSecrets(house: House, flags: ConnectionFlags, isUrlTyped: boolean, url: string): void {
+export function warnOfSecrets(
+  house: House,
+  flags: Pick<ConnectionFlags, 'passcode'>,
+  isUrlTyped: boolean,
+  url: string,
+): void {
   const isShown = flags.passcode !== undefined || (isUrlTyped && SECRET_IN_URL.test(url));
   if (!isShown) return;
   house.out.warn(

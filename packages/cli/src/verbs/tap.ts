@@ -4,7 +4,7 @@ import { type Channel, formatEndpoint, parseEndpoint, TransportError } from '@st
 import { type DialOptions, dial } from '@stompbox/transport/dial';
 import { type Listener, listen } from '@stompbox/transport/node';
 import type { Command } from 'commander';
-import { DEFAULT_URL, type ReachFlags, reachOptions, takeUrl, tlsOf } from '../connecting.ts';
+import { DEFAULT_URL, type ReachFlags, reachOptions, takeUrl, tlsOf, warnOfSecrets } from '../connecting.ts';
 import { json } from '../escape.ts';
 import { SystemFailure, WrongUsage } from '../exit-codes.ts';
 import { examples, type House } from '../house.ts';
@@ -50,7 +50,10 @@ export function tap(program: Command, house: House): void {
 async function overhear(words: readonly string[], flags: TapFlags, house: House): Promise<undefined> {
   const { url: word, rest } = takeUrl(words);
   if (rest.length > 0) throw new WrongUsage(`${rest[0]} is no URL of a broker`);
-  const target = parseEndpoint(word ?? flags.url ?? house.world.env.STOMPBOX_URL ?? DEFAULT_URL);
+  const typed = word ?? flags.url;
+  const url = typed ?? house.world.env.STOMPBOX_URL ?? DEFAULT_URL;
+  warnOfSecrets(house, {}, typed !== undefined, url);
+  const target = parseEndpoint(url);
   const tls = await tlsOf(flags);
   const session = new Tapping(flags, house, (options) =>
     (house.world.dial ?? dial)(target, { ...options, ...(tls !== undefined && { tls }) }),
