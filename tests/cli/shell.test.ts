@@ -192,6 +192,47 @@ describe('a line that fails (M-164)', () => {
   });
 });
 
+describe('what the broker refuses', () => {
+  test('a subscription is told of, and not tried again', async () => {
+    await using here = await stage({ authorize: (_, verb) => verb !== 'subscribe' });
+    const shell = atTerminal(here);
+    await shell.says('stompbox> ');
+    shell.type('subscribe /queue/a');
+    shell.type('unsubscribe /queue/a');
+    await shell.says('/queue/a is not subscribed to');
+    shell.type('quit');
+    const { err, code } = await shell.ended;
+    expect(code).toBe(0);
+    expect(err).toContain('you may not subscribe here');
+    expect(err).not.toContain('next try');
+  });
+
+  test('a message ends a script, by the line that sent it', async () => {
+    await using here = await stage({ authorize: (_, verb) => verb !== 'send' });
+    const { code, err } = await script(here, 'version', 'send /queue/a x', 'send /queue/a y');
+    expect(code).toBe(EXIT.refused);
+    expect(err).toContain('standard input, line 2: ');
+    expect(err).toContain('(0 sent before)');
+  });
+});
+
+test('with a thousand messages that wait for an ack no more are read until some are settled', async () => {
+  await using here = await stage();
+  const shell = atTerminal(here);
+  await shell.says('stompbox> ');
+  shell.type('subscribe /queue/a client');
+  await shell.says('Subscribed');
+  await here.client.sendAll(
+    Array.from({ length: 1_001 }, (_, at) => ({ destination: '/queue/a', body: `body ${at}` })),
+  );
+  await shell.says('1000 messages wait for an ack or nack');
+  shell.type('ack 1000');
+  await shell.says('Acknowledged: 1,000');
+  await shell.says('body 1000');
+  shell.type('quit');
+  expect((await shell.ended).code).toBe(0);
+});
+
 describe("stomp.py's flags", () => {
   test('a password on the command line is taken and warned of, and not shown (M-163)', async () => {
     await using here = await stage({

@@ -9,6 +9,7 @@ import {
   type ClientTransaction,
   ConnectionLost,
   type Message,
+  SubscriptionRefused,
   statistics,
 } from '@stompbox/client';
 import type { AckMode } from '@stompbox/protocol';
@@ -106,7 +107,7 @@ export class Session {
       await Promise.race([subscription.ready, gone(signal)]);
     } catch (error) {
       await subscription.unsubscribe();
-      throw error;
+      throw error instanceof SubscriptionRefused ? error.cause : error; // it is not tried again
     } finally {
       this.#subscribing = undefined;
     }
