@@ -17,7 +17,7 @@ const { script, files } = await bundleClient();
 
 describe('the browser build', () => {
   test('is made of our own files alone, and has neither Node nor ws in it', () => {
-    expect(files).toContain('client/src/connect.ts');
+    expect(files).toContain('client/src/connection/connect.ts');
     expect(files).toContain('transport/src/dial-browser.ts');
     expect(files.filter((name) => !/^(client|protocol|transport)\/src\//.test(name))).toEqual([]);
     expect(files.filter((name) => /node|tcp|tls\./.test(name))).toEqual([]);

@@ -20,7 +20,7 @@
 //   stompbox:closed                { reason }
 
 import { channel } from 'node:diagnostics_channel';
-import type { EventName, Events, FrameEvent, Observer } from './observer.ts';
+import type { EventName, Events, FrameEvent, Observer } from './observers/observer.ts';
 
 /** The channel of each event. */
 export const CHANNELS: { readonly [Event in EventName]: string } = {

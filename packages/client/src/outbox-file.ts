@@ -10,7 +10,7 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UsageError } from './errors.ts';
-import type { OutboxStore, StoredSend } from './outbox.ts';
+import type { OutboxStore, StoredSend } from './managed/outbox.ts';
 
 const NAME = /^(\d{12})-(.+)\.send$/;
 const LOCK = 'lock';

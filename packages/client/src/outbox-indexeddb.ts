@@ -1,7 +1,7 @@
 // An outbox in a browser's IndexedDB: what was sent and has no outcome yet survives the
 // page. Keys are counted up by the database, so its order is that of the calls.
 
-import type { OutboxStore, StoredSend } from './outbox.ts';
+import type { OutboxStore, StoredSend } from './managed/outbox.ts';
 
 const VERSION = 1;
 const SENDS = 'sends';

@@ -6,8 +6,8 @@
 //
 // Nothing of this is there at run time. Sources: conformance 6.1 to 6.4, and docs/messages.md.
 
+import type { HeaderValue } from './connection/send.ts';
 import type { ProfileName } from './profiles/profile.ts';
-import type { HeaderValue } from './send.ts';
 
 type Flag = boolean | 'true' | 'false';
 type Count = number | `${number}`;

@@ -4,8 +4,8 @@
 import { frame } from '@stompbox/protocol';
 import { parseEndpoint, TransportError } from '@stompbox/transport';
 import { expect, test } from 'vitest';
-import { AuthenticationError, isAuthenticationFailure } from '../src/authentication.ts';
 import { BrokerError, ConnectionLost, TimeoutError } from '../src/errors.ts';
+import { AuthenticationError, isAuthenticationFailure } from '../src/managed/authentication.ts';
 
 function said(message: string, body = ''): BrokerError {
   return new BrokerError(frame('ERROR', { message }, body));

@@ -3,7 +3,7 @@
 import { type Endpoint, formatEndpoint, parseEndpoint } from '@stompbox/transport';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Endpoints, type EndpointsOptions } from '../src/endpoints.ts';
+import { Endpoints, type EndpointsOptions } from '../src/managed/endpoints.ts';
 
 function among(names: string, options: EndpointsOptions = {}, seed = 1): Table {
   return new Table(new Endpoints(names.split(' ').map(read), options, chance(seed)));

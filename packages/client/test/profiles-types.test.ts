@@ -2,7 +2,7 @@
 
 import type { Client, ClientSendOptions, HeaderCommand, HeadersFor, ProfileName } from '@stompbox/client';
 import { expect, expectTypeOf, test } from 'vitest';
-import type { SendHeaders } from '../src/send.ts';
+import type { SendHeaders } from '../src/connection/send.ts';
 
 type Send<P extends ProfileName, Own extends string = never> = (headers: HeadersFor<P, 'SEND', Own>) => void;
 const take = (): void => {};

@@ -4,7 +4,7 @@ import { UsageError } from '@stompbox/protocol';
 import { formatEndpoint, parseEndpoint } from '@stompbox/transport';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { readEndpoints, type Where } from '../src/read-endpoints.ts';
+import { readEndpoints, type Where } from '../src/managed/read-endpoints.ts';
 
 function read(where: Where): object {
   const { endpoints, ...rest } = readEndpoints(where);

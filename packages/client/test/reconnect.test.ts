@@ -2,7 +2,7 @@
 
 import { UsageError } from '@stompbox/protocol';
 import { expect, test } from 'vitest';
-import { Backoff, type Failure, type ReconnectOptions } from '../src/reconnect.ts';
+import { Backoff, type Failure, type ReconnectOptions } from '../src/managed/reconnect.ts';
 
 const error = new Error('refused');
 const endpoint = 'stomp://a:61613';

@@ -5,7 +5,7 @@ import { Encoder, frame } from '@stompbox/protocol';
 import { type Channel, memoryPair } from '@stompbox/transport';
 import { ManualClock, random, ScriptedPeer } from 'testkit';
 import { expect, test } from 'vitest';
-import { Scratch } from '../src/scratch.ts';
+import { Scratch } from '../src/connection/scratch.ts';
 
 /** A channel that copies what it is given when `isSettled` says it has, and until then holds on to the very memory. */
 function holding(channel: Channel, isSettled: () => boolean): Channel {

@@ -2,7 +2,7 @@
 
 import { ManualClock } from 'testkit';
 import { expect, test } from 'vitest';
-import { type WatchOptions, watchForSleep } from '../src/wake.ts';
+import { type WatchOptions, watchForSleep } from '../src/managed/wake.ts';
 
 function watched(options: WatchOptions = {}) {
   const clock = new ManualClock();

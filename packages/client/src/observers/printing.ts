@@ -8,7 +8,7 @@
 // and bidirectional characters are escaped, and nothing is longer than its bound.
 
 import { type Frame, quote } from '@stompbox/protocol';
-import { type Observer, redactedText } from '../observer.ts';
+import { type Observer, redactedText } from './observer.ts';
 
 export interface PrintingOptions {
   /** Takes a line, without its end. */

@@ -5,10 +5,10 @@
 
 import { type Command, type Frame, UsageError } from '@stompbox/protocol';
 import { type Clock, systemClock } from '../clock.ts';
+import type { WaitOptions } from '../connection/inbox.ts';
 import { TimeoutError } from '../errors.ts';
-import type { WaitOptions } from '../inbox.ts';
-import type { EventName, Events, Observer } from '../observer.ts';
 import { onAbort } from '../signal.ts';
+import type { EventName, Events, Observer } from './observer.ts';
 
 /** What is kept: every event but those that show a frame again. */
 export type RecordedEvent = Exclude<EventName, 'frameSending' | 'frameDelivered' | 'connected' | 'receipt' | 'error'>;

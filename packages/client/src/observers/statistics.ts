@@ -1,7 +1,7 @@
 // What has happened, counted.
 
 import type { Command, Frame } from '@stompbox/protocol';
-import type { EventName, Events, Observer } from '../observer.ts';
+import type { EventName, Events, Observer } from './observer.ts';
 
 /** Counts since it was made or last reset. */
 export interface Counts {

@@ -9,8 +9,8 @@
 
 import { ClientSession, type Frame, frame, type OwedMessage, UsageError, VERSIONS } from '@stompbox/protocol';
 import { type Clock, systemClock } from '../clock.ts';
-import { redacted } from '../observer.ts';
-import { Timer } from '../timer.ts';
+import { Timer } from '../connection/timer.ts';
+import { redacted } from '../observers/observer.ts';
 import { workerClock } from '../worker-clock.ts';
 import { type FrameImpl, headersOf, headText, received } from './frame-impl.ts';
 import { LENIENT } from './leniency.ts';
