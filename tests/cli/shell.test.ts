@@ -192,6 +192,17 @@ describe('a line that fails (M-164)', () => {
   });
 });
 
+test('a script that is told to end says how far it was (M-162)', async () => {
+  await using here = await stage();
+  const running = here.start(['shell']);
+  running.stdin.write('sendrec /queue/a one\n');
+  await running.says('Receipt');
+  running.interrupt('SIGTERM');
+  const { code, err } = await running.ended;
+  expect(code).toBe(EXIT.terminated);
+  expect(err).toContain('cut short: 1 sent before');
+});
+
 describe('what the broker refuses', () => {
   test('a subscription is told of, and not tried again', async () => {
     await using here = await stage({ authorize: (_, verb) => verb !== 'subscribe' });
