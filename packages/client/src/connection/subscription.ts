@@ -103,10 +103,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     this.#handler = handler;
     this.#concurrency = options.concurrency ?? 1;
     this.#autoSettle = options.autoSettle ?? true;
-    if (!(this.#concurrency >= 1)) throw new UsageError('bad-option', 'concurrency must be a number from 1 up');
-    if (this.#concurrency > 1 && this.ack === 'client') {
-      throw new UsageError('bad-option', 'an ACK in client mode covers earlier messages; handle one at a time (A-02)');
-    }
+    checkConcurrency(this.#concurrency, this.ack);
     const what = `a message from ${JSON.stringify(destination)}`;
     this.#inbox = new Inbox(
       what,
@@ -127,11 +124,7 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
    */
   async next(options: WaitOptions = {}): Promise<Message<T>> {
     const message = await this.#next(options);
-    if (message === undefined) {
-      throw new ConnectionLost('closed', `the subscription to ${JSON.stringify(this.destination)} has ended`, {
-        outcome: 'unsent',
-      });
-    }
+    if (message === undefined) throw hasEnded(this.destination);
     return message;
   }
 
@@ -290,6 +283,21 @@ export class Subscription<T = unknown> implements AsyncIterable<Message<T>> {
     this.#running--;
     this.#wake();
   }
+}
+
+/** Throws UsageError where so many messages may not be handled at a time. */
+export function checkConcurrency(concurrency: number, ack: AckMode | undefined): void {
+  if (!(concurrency >= 1)) throw new UsageError('bad-option', 'concurrency must be a number from 1 up');
+  if (concurrency > 1 && ack === 'client') {
+    throw new UsageError('bad-option', 'an ACK in client mode covers earlier messages; handle one at a time (A-02)');
+  }
+}
+
+/** For a reader who asks for more than there is. */
+export function hasEnded(destination: string): ConnectionLost {
+  return new ConnectionLost('closed', `the subscription to ${JSON.stringify(destination)} has ended`, {
+    outcome: 'unsent',
+  });
 }
 
 /** The SUBSCRIBE that asks for it. */

@@ -12,6 +12,7 @@ import type { AckMode } from '@stompbox/protocol';
 import type { Clock } from '../clock.ts';
 import { Gauge, Inbox, type WaitOptions } from '../connection/inbox.ts';
 import type { Message } from '../connection/message.ts';
+import { checkConcurrency, hasEnded } from '../connection/subscription.ts';
 import { ConnectionLost, sayError, UsageError } from '../errors.ts';
 import type { Status } from './status.ts';
 
@@ -114,10 +115,7 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
     this.#options = options;
     this.#handler = handler;
     this.#concurrency = options.concurrency ?? 1;
-    if (!(this.#concurrency >= 1)) throw new UsageError('bad-option', 'concurrency must be a number from 1 up');
-    if (this.#concurrency > 1 && options.ack === 'client') {
-      throw new UsageError('bad-option', 'an ACK in client mode covers earlier messages; handle one at a time (A-02)');
-    }
+    checkConcurrency(this.#concurrency, options.ack);
     if (options.retry !== undefined && !(options.retry.attempts >= 1)) {
       throw new UsageError('bad-option', 'retry.attempts must be a number from 1 up');
     }
@@ -141,11 +139,7 @@ export class ClientSubscription<T = unknown> implements AsyncIterable<Message<T>
    */
   async next(options: WaitOptions = {}): Promise<Message<T>> {
     const message = await this.#next(options);
-    if (message === undefined) {
-      throw new ConnectionLost('closed', `the subscription to ${JSON.stringify(this.destination)} has ended`, {
-        outcome: 'unsent',
-      });
-    }
+    if (message === undefined) throw hasEnded(this.destination);
     return message;
   }
 

@@ -54,7 +54,6 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
   #ids = 0;
   #careful = false; // the last restore ended with an ERROR that named nobody
   #whyEnded: Error | undefined;
-  #current: Session | undefined; // perhaps still being restored
 
   constructor(...args: ConstructorParameters<typeof Publisher>) {
     super(...args);
@@ -171,7 +170,7 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
     this.start();
     const { clientId } = this.settings;
     const intent = new Intent(id, destination, { ...options, clientId }, reader);
-    const session = this.#current;
+    const session = this.current;
     if (session?.isOpen) void this.#plug(intent, session);
     return intent;
   }
@@ -201,7 +200,7 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
     shared?.remove(reader);
     if (shared !== undefined && !shared.isEmpty) return;
     if (shared !== undefined) this.#shares.delete(name);
-    const session = options.forget && !this.#current?.isOpen ? await this.session(options) : this.#current;
+    const session = options.forget && !this.current?.isOpen ? await this.session(options) : this.current;
     intent.isOver = true;
     intent.stopQuarantine?.();
     try {
@@ -215,7 +214,6 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
 
   /** @internal */
   protected override async restore(session: Session): Promise<void> {
-    this.#current = session;
     const intents = new Set(this.#intents.values());
     const due = [...intents].filter(({ stopQuarantine }) => stopQuarantine === undefined);
     if (this.#careful || due.length === 1) {
@@ -258,7 +256,7 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
     intent.stopQuarantine?.();
     intent.stopQuarantine = clock.schedule(delay, () => {
       intent.stopQuarantine = undefined;
-      if (this.#current?.isOpen) void this.#plug(intent, this.#current);
+      if (this.current?.isOpen) void this.#plug(intent, this.current);
     });
   }
 
@@ -272,7 +270,6 @@ export class Client<Broker extends ProfileName = 'generic', Own extends string =
 
   /** @internal */
   protected override unplugged(reason: CloseReason): void {
-    this.#current = undefined;
     this.#requests.lost(reason.error);
     // The broker may end one subscription and say which, as RabbitMQ does for a deleted queue.
     const id = reason.kind === 'refused' ? reason.error.frame.headers.get('subscription') : undefined;

@@ -413,9 +413,8 @@ export class Outbox {
     this.#stopAge = this.#clock.schedule(Math.max(0, left), () => {
       this.#stopAge = undefined;
       const due = this.#clock.now() - maxAgeMs;
-      while (this.#waiting[0] !== undefined && this.#waiting[0].since <= due) {
-        const [expired] = this.#waiting.splice(0, 1);
-        if (expired === undefined) break;
+      for (let expired = this.#waiting[0]; expired !== undefined && expired.since <= due; expired = this.#waiting[0]) {
+        this.#waiting.shift();
         this.#giveUp(
           expired,
           new OutboxError('expired', `no connection came within ${maxAgeMs} ms (outbox.maxAgeMs); nothing was sent`),

@@ -83,8 +83,9 @@ export class Publisher<Broker extends ProfileName = 'generic', Own extends strin
   readonly #waiters = new Set<Waiter>();
   readonly #connectionOptions: ConnectionOptions;
   readonly #expiry = new WeakMap<Connection, number>();
+  /** @internal Perhaps still being restored. */
+  protected current: Session | undefined;
   #session: Session | undefined; // restored and in use
-  #connection: Connection | undefined; // perhaps still being restored
   #wasConnected = false;
   #failure: Error | undefined; // why it gave up
   #closing: Promise<void> | undefined;
@@ -363,14 +364,14 @@ export class Publisher<Broker extends ProfileName = 'generic', Own extends strin
   async #established(connection: Connection, endpoint: string): Promise<void> {
     const profile = chosen(this.settings.profile) ?? detectProfile(connection.server);
     const session = new Session(connection, profile, endpoint, this.settings.outbox.onUnknown === 'resend');
-    this.#connection = connection;
+    this.current = session;
     try {
       await this.restore(session);
     } catch (error) {
       connection.destroy(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    if (this.#connection !== connection || !connection.isOpen || this.#closing !== undefined) return;
+    if (this.current !== session || !connection.isOpen || this.#closing !== undefined) return;
     this.#session = session;
     this.#vigil.keep(session);
     const { server, version } = connection;
@@ -383,7 +384,7 @@ export class Publisher<Broker extends ProfileName = 'generic', Own extends strin
 
   #lost(reason: CloseReason): void {
     this.#session = undefined;
-    this.#connection = undefined;
+    this.current = undefined;
     this.#vigil.keep(undefined);
     this.#outbox.shut();
     this.unplugged(reason);
@@ -395,7 +396,7 @@ export class Publisher<Broker extends ProfileName = 'generic', Own extends strin
     const { clock } = this.settings;
     const began = clock.now();
     const left = (): number => (timeoutMs === 0 ? 0 : Math.max(1, timeoutMs - (clock.now() - began)));
-    const connection = this.#connection;
+    const connection = this.current?.connection;
     this.#supervisor.stop();
     if (connection?.isOpen) {
       if (drain) {
